@@ -1,0 +1,69 @@
+"""What every stage script does alike: one-line errors, exit codes, figures of the clock and the machine."""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class StudyError(Exception):
+    """A mistake that a person can mend: its text says what is wrong, where, and how to mend it."""
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run a stage; exit with 1 and one message for a `StudyError`, with 130 for an interrupt.
+
+    Anything else is a fault of the project itself and keeps its traceback.
+    """
+    try:
+        main()
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a neighbour of `path`, then put it in place: readers see all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with Unix line ends, atomically."""
+
+    def write(partial: Path) -> None:
+        partial.write_bytes(text.encode("utf-8"))
+
+    write_atomically(path, write)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as JSON, keys in their own order, atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class Clock:
+    """Seconds and peak memory of a stage, kept in `logs/`, outside of what DVC locks."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+
+    def write(self, name: str, **figures: float) -> None:
+        """Write `logs/NAME.json`: wall-clock seconds, peak resident memory in MiB, and `figures`."""
+        seconds = time.perf_counter() - self.started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+        rounded = {key: round(value, 3) for key, value in figures.items()}
+        write_json(
+            Path("logs") / f"{name}.json",
+            {"seconds": round(seconds, 2), "peak_memory_mib": round(peak), **rounded},
+        )

@@ -1,0 +1,95 @@
+"""Write each labelled row as an instruction, and each general row in the same prompt format."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from command import Clock, run_stage
+from prompts.format import PromptFormat, write_prompt
+from prompts.templates import Template, read_templates
+from rows.tables import GENERAL, INSTRUCTIONS, SENTIMENT, concat, read_table, table_of, write_table
+from settings import read_settings
+
+PREPARED = Path("data/prepared")
+INSTRUCTIONS_DIR = Path("data/instructions")
+
+
+def main() -> None:
+    clock = Clock()
+    settings = read_settings("seed", "prompt_format", "instructify", "labels")
+    labels = settings.labels.names
+    pool = read_templates(Path(settings.instructify.templates), labels)
+    trained = [template for template in pool if not template.held_out]
+
+    # The test split is asked in every wording, training and validation in the trained ones alone.
+    for split, wordings in (("train", trained), ("validation", trained), ("test", pool)):
+        rows = read_table(PREPARED / "sentiment" / f"{split}.parquet", SENTIMENT)
+        seed = f"{settings.seed}:templates:{split}"
+        table = write_sentiment(rows, wordings, labels, settings.prompt_format, seed)
+        write_table(INSTRUCTIONS_DIR / "sentiment" / f"{split}.parquet", table)
+        print(f"sentiment {split}: {len(table)} instructions in {len(wordings)} wordings")
+
+    for split in ("train", "test"):
+        rows = read_table(PREPARED / "general" / f"{split}.parquet", GENERAL)
+        table = write_general(rows, settings.prompt_format)
+        write_table(INSTRUCTIONS_DIR / "general" / f"{split}.parquet", table)
+        print(f"general {split}: {len(table)} instructions")
+    clock.write("instructify")
+
+
+def write_sentiment(
+    rows: pa.Table,
+    pool: Sequence[Template],
+    labels: Sequence[str],
+    prompt_format: PromptFormat,
+    seed: str,
+) -> pa.Table:
+    """Write each row with one template, templates in equal shares, drawn by `seed`; order kept."""
+    turns = [at % len(pool) for at in range(len(rows))]
+    random.Random(seed).shuffle(turns)
+    parts, places = [], []
+    for turn, template in enumerate(pool):
+        chosen = [at for at, which in enumerate(turns) if which == turn]
+        part = rows.take(pa.array(chosen, pa.int64())).combine_chunks()
+        answers = dict(zip(labels, template.completions(labels), strict=True))
+        count = len(part)
+        columns = {
+            "row_id": part["row_id"],
+            "task": ["sentiment"] * count,
+            "template": [template.id] * count,
+            "prompt": template.prompts(_array(part["text"]), labels, prompt_format),
+            "completion": [answers[label] for label in part["label"].to_pylist()],
+            "label": part["label"],
+            "family": pa.nulls(count, pa.string()),
+        }
+        parts.append(pa.table(columns, schema=INSTRUCTIONS))
+        places += chosen
+    order = sorted(range(len(places)), key=places.__getitem__)
+    return concat(parts).take(pa.array(order, pa.int64())).combine_chunks()
+
+
+def write_general(rows: pa.Table, prompt_format: PromptFormat) -> pa.Table:
+    """Write each general row in the prompt format; its output is the completion."""
+    written = [
+        {
+            "row_id": row["row_id"],
+            "task": "general",
+            "template": None,
+            "prompt": write_prompt(prompt_format, row["instruction"], row["input"]),
+            "completion": row["output"],
+            "label": None,
+            "family": row["family"],
+        }
+        for row in rows.to_pylist()
+    ]
+    return table_of(written, INSTRUCTIONS)
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,17 @@
+"""The language model: base, batches, training, answering.
+
+Importing this package fixes, before torch is imported, what makes the CPU's arithmetic give the
+same bits for any number of threads: one code path of the maths library and of torch's kernels.
+"""
+
+import os
+import sys
+
+assert "torch" not in sys.modules or os.environ.get("MKL_CBWR"), "import lm before torch"
+
+os.environ["MKL_CBWR"] = "AVX2,STRICT"
+os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
+os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same promise on a GPU
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,67 @@
+"""The base model in memory: precision, 4-bit quantisation, adapters, and the draws made repeatable."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+from settings import Precision
+
+transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The base model's tokenizer."""
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_base(folder: Path, precision: Precision) -> Any:
+    """The base model as precision says, on the GPU where there is one.
+
+    With `nf4` the linear layers hold 4-bit NormalFloat weights, scales quantised again, and compute
+    in `dtype` (QLoRA, Dettmers et al. 2023).
+    """
+    dtype = getattr(torch, precision.dtype)
+    quantization = None
+    if precision.quantization == "nf4":
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=dtype,
+        quantization_config=quantization,
+        device_map="cuda" if torch.cuda.is_available() else "cpu",
+        attn_implementation="sdpa",
+        local_files_only=True,
+        use_safetensors=True,
+    )
+    model.generation_config = None
+    return model
+
+
+def load_system(base: Path, adapter: Path | None, precision: Precision) -> Any:
+    """The model to be evaluated: the base, with its adapter where it has one.
+
+    An adapter over full-precision weights is added into them in memory (the same sums in another
+    order, a third faster on a CPU); over 4-bit weights it stays apart, since adding would round it.
+    """
+    model = load_base(base, precision)
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, adapter, use_safetensors=True)
+        if precision.quantization == "none":
+            model = model.merge_and_unload()
+    return model.eval()
+
+
+def make_repeatable(seed: int) -> None:
+    """Seed every generator and allow deterministic kernels alone."""
+    transformers.set_seed(seed)
+    torch.use_deterministic_algorithms(True)

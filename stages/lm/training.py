@@ -1,0 +1,232 @@
+"""Supervised fine-tuning of an adapter with TRL, loss on the answers alone."""
+
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, prepare_model_for_kbit_training
+from torch import Tensor
+from torch.utils.data import Sampler
+from tqdm import tqdm
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from command import StudyError
+from lm.batches import LengthSampler, collate, forward
+from prompts.encode import IGNORED, Encoder, Example
+from settings import Precision, Train
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave: loss curves as (step, loss) in nats a token, and its sizes."""
+
+    train_losses: list[tuple[int, float]]
+    validation_losses: list[tuple[int, float]]
+    steps: int
+    tokens: int
+    trainable_parameters: int
+    total_parameters: int
+    seconds: float
+
+
+class AnswerTrainer(SFTTrainer):
+    """TRL's trainer with batches by length and the LM head on answer positions alone."""
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The mean negative log-likelihood of the answers' tokens, end of sequence included."""
+        labels = inputs["labels"]
+        if not bool((labels != IGNORED).any()):
+            raise StudyError("a batch has no answer token to learn from: every label is masked")
+        # The logits at one position predict the token at the next.
+        learnt = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED) != IGNORED
+        with _head_on(model, learnt):
+            logits, _ = forward(model, inputs, keep=learnt.shape[1], cached=False)
+        targets = labels[labels != IGNORED]
+        total = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
+        count = len(targets) if num_items_in_batch is None else num_items_in_batch
+        loss = total / count
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        return LengthSampler(lengths, self.args.train_batch_size, self.args.seed)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        self._signature_columns = ["input_ids", "labels"]
+
+
+@contextmanager
+def _head_on(model: Any, positions: Tensor) -> Iterator[None]:
+    """Let the LM head see the hidden states of the `positions` (B, T, bool) alone.
+
+    Its logits are then (number of positions, V), row by row: rows with short answers cost what they
+    hold, not what the longest answer of the batch holds.
+    """
+
+    def choose(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        states = hidden[0]
+        return (states[positions],) if states.shape[:2] == positions.shape else hidden
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(choose)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+class _Progress(TrainerCallback):
+    """A bar with time left, losses and tokens per second."""
+
+    def __init__(self, name: str, tokens_per_row: float, rows_per_step: int) -> None:
+        self.name, self.tokens_per_step = name, tokens_per_row * rows_per_step
+        self.started = time.perf_counter()
+        self.losses: dict[str, str] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.started = time.perf_counter()
+        quiet = 0.5 if os.isatty(2) else 15.0  # seconds between lines of a log file
+        self.bar = tqdm(total=state.max_steps, desc=self.name, unit="step", mininterval=quiet)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        rate = self.tokens_per_step * state.global_step / (time.perf_counter() - self.started)
+        self.bar.set_postfix({**self.losses, "tokens/s": f"{rate:.0f}"}, refresh=False)
+        self.bar.update()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+        for key, name in (("loss", "loss"), ("eval_loss", "validation")):
+            if key in logs:
+                self.losses[name] = f"{float(logs[key]):.3f}"
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.close()
+
+
+def fine_tune(
+    model: Any,
+    encoder: Encoder,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    settings: Train,
+    precision: Precision,
+    seed: int,
+    scratch: Path,
+    name: str,
+) -> tuple[Any, Trained]:
+    """Train a LoRA adapter on `model`; give the PEFT model and its account.
+
+    LoRA (Hu et al. 2022) on all linear layers but the LM head, AdamW, linear decay after a warm-up.
+    """
+    if precision.quantization == "nf4":
+        model = prepare_model_for_kbit_training(
+            model, use_gradient_checkpointing=settings.gradient_checkpointing
+        )
+    # With checkpointing, activations are computed twice and a cache would be filled twice.
+    share = not settings.gradient_checkpointing
+
+    def collate_rows(rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
+        prompts, answers = [], []
+        for row in rows:
+            cut = sum(label == IGNORED for label in row["labels"])
+            prompts.append(row["input_ids"][:cut])
+            answers.append(row["input_ids"][cut:])
+        return collate(prompts, answers, encoder.pad, share)
+
+    config = SFTConfig(
+        output_dir=str(scratch),
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup_steps,
+        weight_decay=0.0,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=2 * settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        activation_checkpointing=settings.gradient_checkpointing,
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        bf16=precision.dtype == "bfloat16",
+        tf32=None,
+        logging_steps=5,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps",
+        eval_steps=settings.validate_every,
+        save_strategy="no",
+        report_to="none",
+        seed=seed,
+        data_seed=seed,
+        full_determinism=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        prediction_loss_only=True,
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    lengths = [len(example.input_ids) for example in train]
+    progress = _Progress(
+        name, sum(lengths) / len(lengths), settings.batch_size * settings.gradient_accumulation
+    )
+    trainer = AnswerTrainer(
+        model=model,
+        args=config,
+        data_collator=collate_rows,
+        train_dataset=_dataset(train),
+        eval_dataset=_dataset(sorted(validation, key=lambda example: -len(example.input_ids))),
+        processing_class=encoder.tokenizer,
+        peft_config=LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=settings.lora_alpha,
+            lora_dropout=settings.lora_dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        ),
+        callbacks=[progress],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    started = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - started
+    trainer.evaluate()
+    if not math.isfinite(trainer.state.log_history[-1]["eval_loss"]):
+        raise StudyError(f"{name}: the loss is no number any more: lower train.learning_rate")
+
+    history = trainer.state.log_history
+    parameters = list(trainer.model.parameters())
+    return trainer.model, Trained(
+        train_losses=[(entry["step"], entry["loss"]) for entry in history if "loss" in entry],
+        validation_losses=list(
+            {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}.items()
+        ),
+        steps=trainer.state.global_step,
+        tokens=round(sum(lengths) * settings.epochs),
+        trainable_parameters=sum(each.numel() for each in parameters if each.requires_grad),
+        total_parameters=sum(each.numel() for each in parameters),
+        seconds=seconds,
+    )
+
+
+def _dataset(examples: Sequence[Example]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "input_ids": [example.input_ids for example in examples],
+            "labels": [example.labels for example in examples],
+        }
+    )

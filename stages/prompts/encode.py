@@ -1,0 +1,123 @@
+"""Prompt and answer -> token ids: the one function that training, scoring and generation all call.
+
+Prompt and answer are tokenised apart and their ids joined, so the ids before an answer are the same
+whether the answer is learnt, scored or generated. All text is plain text: a row that contains
+`</s>` or `<|im_end|>` gets the ids of these characters, never of the special token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from command import StudyError
+from prompts.format import STOP, PromptFormat
+
+IGNORED = -100  # the label of a position that the loss leaves out
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Token ids of a prompt and of the answer that follows it, end of sequence included."""
+
+    prompt: list[int]
+    answer: list[int]
+
+    @property
+    def input_ids(self) -> list[int]:
+        return self.prompt + self.answer
+
+    @property
+    def labels(self) -> list[int]:
+        """The loss mask: `IGNORED` over the prompt, the ids themselves over the answer."""
+        return [IGNORED] * len(self.prompt) + self.answer
+
+
+class Encoder:
+    """Encodes prompts and answers with a tokenizer in a prompt format.
+
+    A prompt begins with the beginning-of-sequence token where the tokenizer itself adds one
+    (Mistral's does, SmolLM2's does not): then exactly one, else none.
+    """
+
+    def __init__(self, tokenizer: Any, prompt_format: PromptFormat) -> None:
+        if tokenizer.eos_token_id is None:
+            raise StudyError("the base model's tokenizer has no end-of-sequence token to learn")
+        self.tokenizer = tokenizer
+        self.eos: int = tokenizer.eos_token_id
+        self.pad: int = self.eos if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self.stop = STOP[prompt_format]
+        self._bos: list[int] = []
+        self._before: list[int] = []
+        self._after: list[int] = []
+        if prompt_format == "chat":
+            self._before, self._after = self._chat_template()
+        elif tokenizer.bos_token_id is not None:
+            own = tokenizer("a").input_ids
+            self._bos = own[:1] if own[0] == tokenizer.bos_token_id else []
+
+    def prompt(self, text: str, shots: Sequence[tuple[str, str]] = ()) -> list[int]:
+        """The ids of a prompt, after those of `shots`: pairs of a prompt and its answer."""
+        ids = list(self._bos)
+        for shot, answer in shots:
+            ids += self._turn(shot) + self.text(answer)
+            ids += [self.eos, *self.text("\n")] if self._after else self.text("\n\n")
+        return ids + self._turn(text)
+
+    def answer(self, text: str) -> list[int]:
+        """The ids of an answer, without the end of the sequence."""
+        return self.text(text)
+
+    def example(self, prompt: str, completion: str) -> Example:
+        """A training example: the answer ends with the end-of-sequence token, which is learnt."""
+        return Example(self.prompt(prompt), [*self.answer(completion), self.eos])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Generated ids as text, special tokens left out, cut where a next prompt begins."""
+        said: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return said.split(self.stop)[0] if self.stop else said
+
+    def has_stopped(self, ids: Sequence[int]) -> bool:
+        """Whether an answer has ended: with the end of the sequence or by starting a next prompt."""
+        if ids[-1] == self.eos:
+            return True
+        return self.stop is not None and self.stop in self.tokenizer.decode(ids[-8:])
+
+    def text(self, text: str) -> list[int]:
+        """The ids of `text` as plain text."""
+        if not text:
+            return []
+        ids: list[int] = self.tokenizer(
+            text, add_special_tokens=False, split_special_tokens=True
+        ).input_ids
+        return ids
+
+    def _turn(self, prompt: str) -> list[int]:
+        return self._before + self.text(prompt) + self._after
+
+    def _chat_template(self) -> tuple[list[int], list[int]]:
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise StudyError(
+                "params.yaml: prompt_format = 'chat': the base model's tokenizer has no chat "
+                "template; allowed for this base: alpaca"
+            )
+        mark = "\ue000prompt\ue000"
+        rendered: str = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True
+        )
+        before, _, after = rendered.partition(mark)
+        # The template's own text is the tokenizer's: here special tokens are meant.
+        ids = [self.tokenizer(part, add_special_tokens=False).input_ids for part in (before, after)]
+        return ids[0], ids[1]
+
+
+def require_lengths(examples: Sequence[Example], row_ids: Sequence[str], max_length: int) -> None:
+    """Raise `StudyError` for a row that is longer than `max_length` tokens or has no answer."""
+    for example, row_id in zip(examples, row_ids, strict=True):
+        length = len(example.input_ids)
+        if length > max_length:
+            raise StudyError(
+                f"row {row_id} is {length} tokens long, more than train.max_length = {max_length}: "
+                "a cut row would lose its answer; raise max_length or leave the row out"
+            )
+        if len(example.answer) < 2:
+            raise StudyError(f"row {row_id}: the answer has no token to learn")

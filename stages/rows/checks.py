@@ -1,0 +1,340 @@
+"""Which rows go on: every row checked, split, freed of repeats and test leaks, and accounted for."""
+
+import html
+import json
+import math
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from command import StudyError
+from rows.sources import RawRow, require_columns
+from settings import Band, GeneralRows, SentimentRows
+
+SPLITS = ("train", "validation", "test")  # a text in two of them stays in the later one
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A checked row: where it came from, what it says, and the key by which repeats are found."""
+
+    source: str
+    number: int
+    key: str
+    stratum: str
+    values: dict[str, Any]
+    row_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that does not go on; `kind` is rejected, neutral, repeats or leaks."""
+
+    kind: str
+    source: str
+    number: int
+    reason: str
+    content: str
+
+
+@dataclass
+class Checked:
+    """Rows by split, the rows set aside, and for each split the account of every row."""
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    aside: list[SetAside] = field(default_factory=list)
+    account: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+Check = Callable[[RawRow], "Row | SetAside"]
+
+
+def check_splits(
+    raw: Mapping[str, Sequence[RawRow]],
+    check: Check,
+    split_off: Mapping[str, float],
+    take: Mapping[str, int | None],
+    seed: int,
+) -> Checked:
+    """Check every row, set repeats aside, split off what the source lacks, remove leaks, take rows.
+
+    For each split: in + moved_in = out + rejected + neutral + repeats + leaks + moved_out +
+    not_taken. A repeat is a row whose key stands earlier in its split. A row whose key stands in a
+    later split (train before validation before test) is a leak and leaves the earlier split.
+    `split_off` gives the shares of train's good rows for the splits that the source lacks.
+    """
+    checked = Checked()
+    for split in SPLITS:
+        if split not in raw and split not in split_off:
+            continue
+        judged = [check(row) for row in raw.get(split, ())]
+        good = [
+            replace(row, row_id=f"{split}-{place:06d}")  # the place in its source names a row
+            for place, row in enumerate(judged, start=1)
+            if isinstance(row, Row)
+        ]
+        aside = [row for row in judged if isinstance(row, SetAside)]
+        good, repeats = _without_repeats(good)
+        checked.rows[split] = good
+        checked.aside += aside + repeats
+        kinds = Counter(row.kind for row in aside)
+        checked.account[split] = {
+            "in": len(judged),
+            "moved_in": 0,
+            "rejected": kinds["rejected"],
+            "neutral": kinds["neutral"],
+            "repeats": len(repeats),
+            "leaks": 0,
+            "moved_out": 0,
+            "not_taken": 0,
+            "out": 0,
+        }
+    _split_off(checked, split_off, seed)
+    _remove_leaks(checked)
+    for split, rows in checked.rows.items():
+        count = take.get(split)
+        if count is not None and count < len(rows):
+            checked.rows[split] = draw(rows, count, f"{seed}:take:{split}")
+            checked.account[split]["not_taken"] = len(rows) - count
+        checked.account[split]["out"] = len(checked.rows[split])
+    return checked
+
+
+def draw(rows: Sequence[Row], count: int, seed: str) -> list[Row]:
+    """Draw `count` rows without replacement, kept in their own order.
+
+    Each stratum gets its share, rounded down or up: what is left goes to the largest remainders.
+    """
+    strata: dict[str, list[int]] = defaultdict(list)
+    for at, row in enumerate(rows):
+        strata[row.stratum].append(at)
+    count = min(count, len(rows))
+    generator = random.Random(seed)
+    drawn: list[int] = []
+    remainders: list[tuple[int, str, int]] = []
+    for stratum in sorted(strata):
+        places = strata[stratum]
+        generator.shuffle(places)
+        whole, remainder = divmod(count * len(places), len(rows))
+        drawn += places[:whole]
+        if remainder:
+            remainders.append((-remainder, stratum, places[whole]))
+    drawn += [at for _, _, at in sorted(remainders)[: count - len(drawn)]]
+    return [rows[at] for at in sorted(drawn)]
+
+
+def _without_repeats(rows: Sequence[Row]) -> tuple[list[Row], list[SetAside]]:
+    first: dict[str, Row] = {}
+    kept, repeats = [], []
+    for row in rows:
+        earlier = first.setdefault(row.key, row)
+        if earlier is row:
+            kept.append(row)
+        else:
+            repeats.append(_aside("repeats", row, f"repeats row {earlier.number} of its split"))
+    return kept, repeats
+
+
+def _split_off(checked: Checked, shares: Mapping[str, float], seed: int) -> None:
+    train = checked.rows["train"]
+    total = len(train)
+    for split, share in shares.items():
+        moved = draw(train, round(total * share), f"{seed}:split:{split}")
+        gone = {id(row) for row in moved}
+        train = [row for row in train if id(row) not in gone]
+        checked.rows[split] += moved
+        checked.account[split]["moved_in"] = len(moved)
+        checked.account["train"]["moved_out"] += len(moved)
+    checked.rows["train"] = train
+
+
+def _remove_leaks(checked: Checked) -> None:
+    later: dict[str, str] = {}
+    for split in reversed([split for split in SPLITS if split in checked.rows]):
+        kept = []
+        for row in checked.rows[split]:
+            if row.key in later:
+                reason = f"leaks: it also stands in {later[row.key]}"
+                checked.aside.append(_aside("leaks", row, reason))
+            else:
+                kept.append(row)
+        checked.account[split]["leaks"] = len(checked.rows[split]) - len(kept)
+        checked.rows[split] = kept
+        later |= {row.key: split for row in kept}
+
+
+# --- labelled rows ----------------------------------------------------------------------------
+
+
+def sentiment_check(raw: Iterable[RawRow], meaning: SentimentRows) -> Check:
+    """The check of a labelled row: text and label there, text not blank, label one of the known."""
+    columns = meaning.columns
+    named = [columns.text, columns.label or str(columns.rating)]
+    require_columns(list(raw), named)
+    labels = {_scalar(value): label for value, label in meaning.label_values.items()}
+
+    def check(row: RawRow) -> Row | SetAside:
+        text = row.values.get(columns.text)
+        value = row.values.get(columns.label or str(columns.rating))
+        problem = row.problem or _text_problem(columns.text, text)
+        label: str | None = None
+        agreement: float | None = None
+        if problem is None and columns.label is not None:
+            label = labels.get(_scalar(value))
+            if value is None or value != value:  # NaN, as some Parquet files write null
+                problem = f"{columns.label} is null"
+            elif label is None:
+                problem = f"{columns.label} {value!r} is not one of {', '.join(labels)}"
+        elif problem is None:
+            rating = _number(value)
+            label = next((name for name, b in meaning.bands.items() if b.holds(rating)), None)
+            if math.isnan(rating):
+                problem = f"{columns.rating} {value!r} is not a number"
+            elif label is None:
+                return _raw_aside("neutral", row, f"neutral: {columns.rating} {rating:g}")
+        if problem is None and label is not None:
+            try:
+                agreement = _agreement(row.ratings, label, meaning.bands)
+            except (TypeError, ValueError, OverflowError):
+                problem = f"ratings {row.ratings!r} is not a list of numbers"
+        if problem is not None:
+            return _raw_aside("rejected", row, problem)
+        assert isinstance(text, str)
+        assert label is not None
+        values = {"text": text, "label": label, "agreement": agreement}
+        return Row(row.source, row.number, normalised(text), label, values)
+
+    return check
+
+
+def _agreement(ratings: Any, label: str, bands: Mapping[str, Band]) -> float | None:
+    """The share of the raters who name a label at all (neutral ones do not) that name this one."""
+    if ratings is None:
+        return None
+    named = [
+        name
+        for rating in (json.loads(ratings) if isinstance(ratings, str) else ratings)
+        for name, band in bands.items()
+        if band.holds(float(rating))
+    ]
+    return named.count(label) / len(named) if named else None
+
+
+# --- general instructions ---------------------------------------------------------------------
+
+
+def general_check(raw: Iterable[RawRow], meaning: GeneralRows) -> Check:
+    """The check of a general row: instruction and output not blank, an input only where there is."""
+    columns = meaning.columns
+    named = [columns.instruction, columns.output]
+    if columns.input is not None and "input" in columns.model_fields_set:
+        named.append(columns.input)
+    require_columns(list(raw), named)
+
+    def check(row: RawRow) -> Row | SetAside:
+        instruction = row.values.get(columns.instruction)
+        output = row.values.get(columns.output)
+        extra = row.values.get(columns.input) if columns.input else None
+        problem = (
+            row.problem
+            or _text_problem(columns.instruction, instruction)
+            or _text_problem(columns.output, output)
+            or (extra and _text_problem(str(columns.input), extra, may_be_blank=True))
+        )
+        if problem:
+            return _raw_aside("rejected", row, problem)
+        extra = extra if extra and extra.strip() else ""
+        values = {"instruction": instruction, "input": extra, "output": output, "family": None}
+        key = normalised(f"{instruction}\n{extra}")
+        return Row(row.source, row.number, key, str(row.values.get("kind")), values)
+
+    return check
+
+
+# --- what both need ---------------------------------------------------------------------------
+
+_MENTION_OR_URL = re.compile(r"@\w+|https?://\S+|www\.\S+", re.IGNORECASE)
+_NOT_WORD = re.compile(r"[\W_]+")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def normalised(text: str) -> str:
+    """`text` as repeats and leaks are found: no case, space, punctuation, mentions, URLs, entities.
+
+    A text of nothing else (an emoji, say) is its own key.
+    """
+    plain = _MENTION_OR_URL.sub(" ", html.unescape(html.unescape(text)))
+    return _NOT_WORD.sub("", plain).casefold() or text.strip()
+
+
+def _text_problem(column: str, value: Any, may_be_blank: bool = False) -> str | None:
+    if value is None:
+        return f"{column} is null"
+    if not isinstance(value, str):
+        return f"{column} is not text but {type(value).__name__}"
+    if not value.strip() and not may_be_blank:
+        return f"{column} is blank"
+    if "\x00" in value:
+        return f"{column} holds a NUL character"
+    if _LONE_SURROGATE.search(value):
+        return f"{column} holds half of a character (a lone surrogate)"
+    return None
+
+
+def _scalar(value: Any) -> str:
+    """A label as files and YAML both spell it: 1, 1.0 and "1" are one value, so are True and true."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _aside(kind: str, row: Row, reason: str) -> SetAside:
+    return SetAside(kind, row.source, row.number, reason, _content(row.values))
+
+
+def _raw_aside(kind: str, row: RawRow, reason: str) -> SetAside:
+    return SetAside(kind, row.source, row.number, reason, _content(row.values))
+
+
+def _content(values: Mapping[str, Any]) -> str:
+    """The row as JSON that UTF-8 can hold: half a character is written as its escape."""
+    text = json.dumps(values, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def stop_at_too_many(checked: Sequence[Checked], max_share: float) -> None:
+    """Raise `StudyError` where more than `max_share` of the rows were rejected: ten, and a count."""
+    bad = [row for part in checked for row in part.aside if row.kind == "rejected"]
+    total = sum(account["in"] for part in checked for account in part.account.values())
+    if total and len(bad) / total > max_share:
+        first = "\n".join(f"  {row.source} row {row.number}: {row.reason}" for row in bad[:10])
+        reasons = Counter(re.sub(r"'.*?'|\d+", "…", row.reason) for row in bad)
+        counts = "\n".join(f"  {count:>7} × {reason}" for reason, count in reasons.most_common())
+        raise StudyError(
+            f"{len(bad)} of {total} rows are bad, more than prepare.max_rejected_share = "
+            f"{max_share}. The first:\n{first}\nBy reason:\n{counts}"
+        )
+
+
+def require_rows(checked: Checked, what: str) -> None:
+    """Raise `StudyError` for a split that has no row left."""
+    for split, account in checked.account.items():
+        if not account["out"]:
+            told = ", ".join(f"{name} {count}" for name, count in account.items() if count)
+            bad = next((row for row in checked.aside if row.kind == "rejected"), None)
+            first = f"; rejected first: {bad.source} row {bad.number}: {bad.reason}" if bad else ""
+            raise StudyError(
+                f"{what}: no row is left in {split} ({told or 'nothing was there'}){first}"
+            )

@@ -1,0 +1,81 @@
+"""The schemas of every table that passes between stages, and Parquet written whole or not at all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from command import StudyError, write_atomically
+
+
+def _schema(**types: pa.DataType) -> pa.Schema:
+    return pa.schema(list(types.items()))
+
+
+_text, _float = pa.string(), pa.float64()
+
+SENTIMENT = _schema(row_id=_text, text=_text, label=_text, agreement=_float)
+GENERAL = _schema(row_id=_text, instruction=_text, input=_text, output=_text, family=_text)
+REJECTED = _schema(source=_text, row=pa.int64(), reason=_text, content=_text)
+INSTRUCTIONS = _schema(
+    row_id=_text,
+    task=_text,
+    template=_text,
+    prompt=_text,
+    completion=_text,
+    label=_text,
+    family=_text,
+)
+SENTIMENT_PREDICTIONS = _schema(
+    row_id=_text,
+    label=_text,
+    template=_text,
+    prompt=_text,
+    log_likelihoods=pa.list_(_float),
+    scored=_text,
+    generated=_text,
+    parsed=_text,
+)
+GENERAL_PREDICTIONS = _schema(
+    row_id=_text,
+    family=_text,
+    prompt=_text,
+    expected=_text,
+    generated=_text,
+    exact=pa.bool_(),
+)
+TEN_PREDICTIONS = _schema(instruction=_text, input=_text, generated=_text)
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Build a table of `schema` from rows that have all of its columns."""
+    columns = [[row[name] for row in rows] for name in schema.names]
+    return pa.table(columns, schema=schema)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write `table` as Parquet, atomically; equal tables give equal bytes."""
+    write_atomically(path, lambda partial: pq.write_table(table, partial, compression="zstd"))
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a table that an earlier stage wrote; a `StudyError` where it is missing or another one."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such file; `dvc repro` makes it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"{path}: cannot be read as Parquet: {error}") from None
+    if not table.schema.equals(schema):
+        raise StudyError(
+            f"{path}: has the columns {', '.join(table.schema.names)}, "
+            f"not {', '.join(schema.names)}; `dvc repro` makes it anew"
+        )
+    return table
+
+
+def concat(tables: Iterable[pa.Table]) -> pa.Table:
+    """Join tables of one schema, one below the other, in one chunk."""
+    return pa.concat_tables(list(tables)).combine_chunks()

@@ -1,0 +1,108 @@
+"""Fine-tune the base model on one set of instructions: `train.py sentiment` or `train.py mixed`."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from command import Clock, StudyError, run_stage, write_json, write_text
+from lm.base import load_base, load_tokenizer, make_repeatable
+from lm.training import fine_tune
+from prompts.encode import Encoder, Example, require_lengths
+from rows.tables import INSTRUCTIONS, read_table
+from settings import read_settings
+
+BASE = Path("models/base")
+TRAINING_ROWS = {
+    "sentiment": Path("data/instructions/sentiment/train.parquet"),
+    "mixed": Path("data/mixed/train.parquet"),
+}
+VALIDATION_ROWS = Path("data/instructions/sentiment/validation.parquet")
+
+
+def main() -> None:
+    clock = Clock()
+    which = _arguments()
+    settings = read_settings("seed", "prompt_format", "precision", "train")
+    make_repeatable(settings.seed)
+
+    encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
+    train = _encode(TRAINING_ROWS[which], encoder, settings.train.max_length)
+    validation = _encode(VALIDATION_ROWS, encoder, settings.train.max_length)
+    model = load_base(BASE, settings.precision)
+
+    folder = Path(f"models/{which}_fine_tuned")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        tuned, account = fine_tune(
+            model,
+            encoder,
+            train,
+            validation,
+            settings.train,
+            settings.precision,
+            settings.seed,
+            partial / "scratch",
+            f"train_{which}",
+        )
+        shutil.rmtree(partial, ignore_errors=True)
+        _point_at(tuned, BASE)
+        tuned.save_pretrained(partial, safe_serialization=True)
+        (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+    curves = Path("curves") / folder.name
+    write_text(curves / "train.csv", _csv(account.train_losses))
+    write_text(curves / "validation.csv", _csv(account.validation_losses))
+    write_json(
+        Path(f"metrics/train_{which}.json"),
+        {
+            "rows": len(train),
+            "steps": account.steps,
+            "tokens": account.tokens,
+            "train_loss": account.train_losses[-1][1],
+            "validation_loss": account.validation_losses[-1][1],
+            "trainable_parameters": account.trainable_parameters,
+            "total_parameters": account.total_parameters,
+        },
+    )
+    clock.write(
+        f"train_{which}",
+        training_seconds=account.seconds,
+        rows_per_second=len(train) * settings.train.epochs / account.seconds,
+        tokens_per_second=account.tokens / account.seconds,
+    )
+
+
+def _encode(path: Path, encoder: Encoder, max_length: int) -> list[Example]:
+    rows = read_table(path, INSTRUCTIONS)
+    if not len(rows):
+        raise StudyError(f"{path}: has no row to train on")
+    prompts, completions = rows["prompt"].to_pylist(), rows["completion"].to_pylist()
+    examples = [encoder.example(*pair) for pair in zip(prompts, completions, strict=True)]
+    require_lengths(examples, rows["row_id"].to_pylist(), max_length)
+    return examples
+
+
+def _point_at(tuned: object, base: Path) -> None:
+    """Let the adapter name its base by the path in the repository, alike on every machine."""
+    for config in tuned.peft_config.values():  # type: ignore[attr-defined]  # of a PEFT model
+        config.base_model_name_or_path = str(base)
+
+
+def _csv(losses: list[tuple[int, float]]) -> str:
+    return "step,loss\n" + "".join(f"{step},{loss:.6f}\n" for step, loss in losses)
+
+
+def _arguments() -> str:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", choices=TRAINING_ROWS)
+    rows: str = parser.parse_args().rows
+    return rows
+
+
+if __name__ == "__main__":
+    run_stage(main)

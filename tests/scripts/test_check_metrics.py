@@ -1,0 +1,76 @@
+"""A run's metrics are held against the committed ones, with a stated tolerance."""
+
+import json
+from pathlib import Path
+
+import pytest
+from check_metrics import compare
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    committed = {
+        "prepare.json": {"sentiment": {"train": {"out": 720}}},
+        "train_mixed.json": {"steps": 90, "validation_loss": 1.0},
+        "evaluate/majority.json": {"accuracy": 0.691, "n": 1000},
+        "evaluate/mixed_fine_tuned.json": {"accuracy": 0.9, "general": {"exact_seen": 0.7}},
+    }
+    for folder in ("committed", "new"):
+        for name, content in committed.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content))
+    return tmp_path / "committed", tmp_path / "new"
+
+
+def _change(folder: Path, name: str, key: str, value: float) -> None:
+    content = json.loads((folder / name).read_text())
+    inner = content
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = value
+    (folder / name).write_text(json.dumps(content))
+
+
+def test_equal_metrics_pass(folders: tuple[Path, Path]) -> None:
+    assert list(compare(*folders)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("evaluate/mixed_fine_tuned.json", "accuracy", 0.88),
+        ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.72),
+        ("train_mixed.json", "validation_loss", 1.04),
+    ],
+)
+def test_a_difference_within_the_tolerance_passes(
+    folders: tuple[Path, Path], name: str, key: str, value: float
+) -> None:
+    _change(folders[1], name, key, value)
+    assert list(compare(*folders)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("evaluate/mixed_fine_tuned.json", "accuracy", 0.86),
+        ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.6),
+        ("evaluate/majority.json", "accuracy", 0.692),
+        ("train_mixed.json", "validation_loss", 1.2),
+        ("train_mixed.json", "steps", 91),
+        ("prepare.json", "sentiment.train.out", 719),
+    ],
+)
+def test_a_larger_difference_is_named(
+    folders: tuple[Path, Path], name: str, key: str, value: float
+) -> None:
+    _change(folders[1], name, key, value)
+    (line,) = compare(*folders)
+    assert line.startswith(f"{name}: {key}: ")
+
+
+def test_a_missing_file_is_named(folders: tuple[Path, Path]) -> None:
+    (folders[1] / "evaluate/majority.json").unlink()
+    assert list(compare(*folders)) == ["evaluate/majority.json: missing"]
