@@ -12,12 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-SYSTEMS = {
-    "original": "original_pretrained",
-    "few-shot": "original_few_shot",
-    "sentiment": "sentiment_fine_tuned",
-    "mixed": "mixed_fine_tuned",
-}
+TUNED = {"sentiment": "sentiment_fine_tuned", "mixed": "mixed_fine_tuned"}
+SYSTEMS = {"original": "original_pretrained", "few-shot": "original_few_shot", **TUNED}
 
 
 @dataclass(frozen=True)
@@ -30,12 +26,14 @@ class Run:
 
 
 def main() -> None:
-    shown = subprocess.run(
-        ["dvc", "exp", "show", "--json"], capture_output=True, text=True, check=False
-    )
+    command = ["dvc", "exp", "show", "--json"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
     if shown.returncode:
         sys.exit(f"error: dvc exp show: {shown.stderr.strip()}")
-    Console(width=100).print(table_of(runs_in(json.loads(shown.stdout))))
+    entries = json.loads(shown.stdout)
+    Console(width=100).print(table_of(runs_in(entries)))
+    if not any(entry.get("experiments") for entry in entries):
+        print("No experiment of this commit yet: try  dvc exp run -S mix.general_rows=300")
 
 
 def runs_in(shown: Sequence[Mapping[str, Any]]) -> list[Run]:
@@ -46,21 +44,23 @@ def runs_in(shown: Sequence[Mapping[str, Any]]) -> list[Run]:
 def table_of(runs: Sequence[Run]) -> Table:
     """A line a run: the settings with more than one value, accuracies, exact answers."""
     keys = dict.fromkeys(key for run in runs for key in run.settings)
-    differing = [key for key in keys if len({str(run.settings.get(key)) for run in runs}) > 1]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("experiment", overflow="fold")
+    # A run of another profile, or one that failed, lacks a setting: that is no difference in it.
+    values = {key: {str(run.settings[key]) for run in runs if key in run.settings} for key in keys}
+    differing = [key for key in keys if len(values[key]) > 1]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("experiment", no_wrap=True)
     for key in differing:
-        table.add_column(escape(key.split(":")[-1].replace(".", ".\n")), justify="right")
+        name = key.split(":")[-1].replace(".", ".\n").replace("_", "_\n")
+        table.add_column(escape(name), justify="right", overflow="fold")
     for name in SYSTEMS:
         table.add_column(f"accuracy\n{name}", justify="right", no_wrap=True)
     for name in ("seen", "held out"):
         table.add_column(f"exact\n{name}", justify="right", no_wrap=True)
     for run in runs:
         cells = [run.name, *(str(run.settings.get(key, "")) for key in differing)]
-        for system in SYSTEMS.values():
-            cells.append(_figure(run, f"metrics/evaluate/{system}.json:accuracy"))
+        cells += [_figure(run, system, "accuracy") for system in SYSTEMS.values()]
         for name in ("exact_seen", "exact_held_out"):
-            cells.append(_figure(run, f"metrics/evaluate/mixed_fine_tuned.json:general.{name}"))
+            cells.append(_figure(run, "mixed_fine_tuned", f"general.{name}"))
         table.add_row(*map(escape, cells))
     table.caption = "exact: right answers of mixed_fine_tuned to tasks of families trained, and not"
     return table
@@ -76,11 +76,11 @@ def _runs(entry: Mapping[str, Any]) -> Iterator[Run]:
 
 
 def _flat(files: Mapping[str, Any] | None) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for file, content in (files or {}).items():
-        for key, value in _leaves(content.get("data") or {}, ""):
-            flat[f"{file}:{key}"] = value
-    return flat
+    return {
+        f"{file}:{key}": value
+        for file, content in (files or {}).items()
+        for key, value in _leaves(content.get("data") or {}, "")
+    }
 
 
 def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -91,8 +91,8 @@ def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, content
 
 
-def _figure(run: Run, key: str) -> str:
-    value = run.metrics.get(key)
+def _figure(run: Run, system: str, key: str) -> str:
+    value = run.metrics.get(f"metrics/evaluate/{system}.json:{key}")
     return f"{value:.3f}" if isinstance(value, float) else "-"
 
 

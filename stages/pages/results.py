@@ -87,9 +87,11 @@ def summary_text(
 ) -> str:
     """Table, ten instructions side by side and where the files are, at 110 columns."""
     out = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
-    table = Table(*COLUMNS, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in COLUMNS:
+        left = column == "system"
+        name = column.replace(", ", "\n").replace("bare ", "bare\n")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*map(escape, row))
     out.print(table)

@@ -74,3 +74,13 @@ def test_a_larger_difference_is_named(
 def test_a_missing_file_is_named(folders: tuple[Path, Path]) -> None:
     (folders[1] / "evaluate/majority.json").unlink()
     assert list(compare(*folders)) == ["evaluate/majority.json: missing"]
+
+
+@pytest.mark.parametrize(("now", "lines"), [(5, 0), (3, 1), (None, 1)])
+def test_of_the_ten_instructions_two_may_turn_and_a_figure_that_is_gone_is_named(
+    folders: tuple[Path, Path], now: int | None, lines: int
+) -> None:
+    for folder, followed in zip(folders, (6, now), strict=True):
+        content = {} if followed is None else {"ten_followed": followed}
+        (folder / "compare.json").write_text(json.dumps({"mixed_fine_tuned": content}))
+    assert len(list(compare(*folders))) == lines

@@ -48,9 +48,22 @@ def test_each_run_has_a_line_with_its_figures() -> None:
 
 def test_only_settings_that_differ_are_shown() -> None:
     text = _printed(SHOWN)
-    assert "learning_rate" in text
+    assert "learning_" in text
     assert "seed" not in text
-    assert "learning_rate" not in _printed(SHOWN[:1])
+    assert "learning_" not in _printed(SHOWN[:1])
+
+
+def test_a_run_of_another_profile_shows_the_profile_alone() -> None:
+    other = _entry("3" * 40, "large", 0.0002, 0.91)
+    other["data"]["params"] = {
+        "params.yaml": {"data": {"seed": 42, "profile": "mistral-7b"}},
+        "profiles/mistral-7b.yaml": {"data": {"train": {"learning_rate": 0.0002}}},
+    }
+    default = _entry("workspace", None, 0.001, 0.9)
+    default["data"]["params"]["params.yaml"]["data"]["profile"] = "pocket"
+    text = _printed([default, other])
+    assert "mistral-7b" in text
+    assert "learning_" not in text
 
 
 def test_it_fits_a_hundred_columns_and_a_failed_run_does_not_break_it() -> None:
@@ -58,3 +71,4 @@ def test_it_fits_a_hundred_columns_and_a_failed_run_does_not_break_it() -> None:
     text = _printed([*SHOWN, failed])
     assert max(map(len, text.splitlines())) <= 100
     assert "failed" in text
+    assert "seed" not in text

@@ -1,0 +1,378 @@
+"""The whole pipeline at toy size: what it leaves, what each change reruns, remotes and experiments."""
+
+import lm  # isort: skip  # before torch
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pages.results import WIDTH
+from rows import tables
+
+assert lm
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+EVALUATE = {
+    "evaluate@original_pretrained",
+    "evaluate@original_few_shot",
+    "evaluate@sentiment_fine_tuned",
+    "evaluate@mixed_fine_tuned",
+}
+TRAIN = {"train_sentiment", "train_mixed"}
+ALL = {"prepare", "base_model", "instructify", "mix", "baselines", "compare"} | TRAIN | EVALUATE
+MODELS = [name.removeprefix("evaluate@") for name in sorted(EVALUATE)]
+BASELINES = ["majority", "tfidf_logistic", "vader_lexicon"]
+
+
+def dvc(run_in: Command, folder: Path, *arguments: str) -> str:
+    return run_in(folder, "python", "-m", "dvc", *arguments).stdout
+
+
+def stages_run(run_in: Command, folder: Path) -> set[str]:
+    """`dvc repro`: the stages whose command was really run."""
+    return set(re.findall(r"^Running stage '(.+)':$", dvc(run_in, folder, "repro"), re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def finished(
+    toy_study: Callable[[Path], None], run_in: Command, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The toy study, run once and committed. No test changes it."""
+    folder = tmp_path_factory.mktemp("pipeline") / "study"
+    toy_study(folder)
+    assert stages_run(run_in, folder) == ALL
+    run_in(folder, "git", "add", "--all")
+    run_in(folder, "git", "commit", "--quiet", "--message", "The study, run")
+    return folder
+
+
+@pytest.fixture
+def workspace(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study, which a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "study", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def status(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., set[str]]:
+    """In a copy, replace `old` by `new` in a file; give the stages that DVC calls changed; undo it."""
+    from dvc.repo import Repo
+
+    folder = tmp_path_factory.mktemp("changes") / "study"
+    shutil.copytree(finished, folder, symlinks=True)
+    shutil.copyfile(folder / "templates/sentiment.yaml", folder / "templates/other.yaml")
+
+    def status(file: str, old: str, new: str) -> set[str]:
+        text = (folder / file).read_text(encoding="utf-8")
+        assert old in text
+        (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+        try:
+            with Repo(str(folder)) as repo:
+                return {name.rsplit(":", 1)[-1] for name in repo.status()}
+        finally:
+            (folder / file).write_text(text, encoding="utf-8")
+
+    return status
+
+
+# --- what it leaves ---------------------------------------------------------------------------
+
+
+def test_a_second_run_runs_nothing(finished: Path, run_in: Command) -> None:
+    assert stages_run(run_in, finished) == set()
+
+
+def test_nothing_that_a_stage_writes_is_left_for_git_to_find(
+    finished: Path, run_in: Command
+) -> None:
+    assert run_in(finished, "git", "status", "--short").stdout == ""
+    tracked = run_in(finished, "git", "ls-files").stdout.split()
+    stored = ("models/", "predictions/", "curves/", "reports/", "logs/", "data/prepared/")
+    assert not [file for file in tracked if file.startswith(stored)]
+    assert {"dvc.lock", "metrics/prepare.json", "metrics/compare.json"} <= set(tracked)
+
+
+def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
+    contract = {
+        "data/prepared/rejected.parquet": tables.REJECTED,
+        "data/mixed/train.parquet": tables.INSTRUCTIONS,
+    }
+    for split in ("train", "validation", "test"):
+        contract[f"data/prepared/sentiment/{split}.parquet"] = tables.SENTIMENT
+        contract[f"data/instructions/sentiment/{split}.parquet"] = tables.INSTRUCTIONS
+    for split in ("train", "test"):
+        contract[f"data/prepared/general/{split}.parquet"] = tables.GENERAL
+        contract[f"data/instructions/general/{split}.parquet"] = tables.INSTRUCTIONS
+    for system in (*MODELS, *BASELINES):
+        contract[f"predictions/{system}/sentiment.parquet"] = tables.SENTIMENT_PREDICTIONS
+    for system in MODELS:
+        contract[f"predictions/{system}/general.parquet"] = tables.GENERAL_PREDICTIONS
+        contract[f"predictions/{system}/ten.parquet"] = tables.TEN_PREDICTIONS
+    found = {str(path.relative_to(finished)) for path in finished.glob("*/**/*.parquet")}
+    assert {path for path in found if not path.startswith(".dvc/")} == set(contract)
+    for path, schema in contract.items():
+        assert pq.read_schema(finished / path).equals(schema), path
+    for system in (*MODELS, *BASELINES):
+        table = pq.read_table(finished / f"predictions/{system}/sentiment.parquet")
+        test = pq.read_table(finished / "data/prepared/sentiment/test.parquet")
+        assert table["row_id"].to_pylist() == test["row_id"].to_pylist()
+
+
+@pytest.mark.parametrize("system", [*MODELS, *BASELINES])
+def test_metrics_of_every_system(finished: Path, system: str) -> None:
+    metrics = _json(finished / f"metrics/evaluate/{system}.json")
+    scores = {"accuracy", "f1", "precision", "recall", "macro_f1", "n"}
+    assert scores <= metrics.keys()
+    assert metrics["n"] == 24
+    rows = pq.read_table(finished / f"predictions/{system}/sentiment.parquet").to_pylist()
+    right = sum(row["scored"] == row["label"] for row in rows)
+    assert metrics["accuracy"] == pytest.approx(right / len(rows))
+    if system in MODELS:
+        assert scores | {"invalid_rate"} <= metrics["generated"].keys()
+        general = {"exact_seen", "n_seen", "exact_held_out", "n_held_out", "bare_label_rate"}
+        assert general <= metrics["general"].keys()
+        assert (metrics["general"]["n_seen"], metrics["general"]["n_held_out"]) == (6, 4)
+
+
+def test_metrics_of_the_other_stages(finished: Path) -> None:
+    metrics = finished / "metrics"
+    assert _json(metrics / "prepare.json").keys() == {"sentiment", "general", "tasks", "labels"}
+    assert _json(metrics / "compare.json").keys() == {*MODELS, *BASELINES}
+    for which, rows in (("sentiment", 24), ("mixed", 36)):
+        account = _json(metrics / f"train_{which}.json")
+        assert account["rows"] == rows
+        assert account["trainable_parameters"] < account["total_parameters"]
+        assert account["validation_loss"] < 12  # about ln 32000 at the start
+        curves = finished / f"curves/{which}_fine_tuned"
+        for name in ("train", "validation"):
+            assert (curves / f"{name}.csv").read_text().startswith("step,loss\n")
+
+
+def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None:
+    summary = (finished / "reports/summary.txt").read_text(encoding="utf-8")
+    table = (finished / "reports/results.md").read_text(encoding="utf-8")
+    for system in (*MODELS, *BASELINES):
+        assert system in table.replace("\\_", "_")
+    assert max(map(len, summary.splitlines())) <= WIDTH
+    assert (finished / "reports/ten-instructions.md").exists()
+    logs = {path.stem for path in (finished / "logs").glob("*.json")}
+    assert logs == {name.replace("@", "_") for name in ALL}
+
+
+def test_charts_can_be_drawn(finished: Path, run_in: Command, tmp_path: Path) -> None:
+    dvc(run_in, finished, "plots", "show", "--out", str(tmp_path))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for system in (*MODELS, *BASELINES):
+        assert f"predictions/{system}/confusion.csv" in page
+    assert "Loss on answers" in page
+
+
+def test_every_model_loads_and_answers(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoModelForCausalLM
+
+    monkeypatch.chdir(finished)
+    assert AutoModelForCausalLM.from_pretrained("models/base").config.model_type == "mistral"
+    for name in ("sentiment", "mixed"):
+        _answers_in(Path(f"models/{name}_fine_tuned"))
+
+
+@pytest.fixture(scope="module")
+def by_hand(finished: Path, run_in: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a training run as a plain script, without DVC."""
+    folder = tmp_path_factory.mktemp("by-hand")
+    for name in ("data/instructions", "models/base", "stages", "profiles"):
+        shutil.copytree(finished / name, folder / name)
+    shutil.copyfile(finished / "params.yaml", folder / "params.yaml")
+    run_in(folder, "python", "stages/train.py", "sentiment")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "models/sentiment_fine_tuned/adapter_model.safetensors",
+        "models/sentiment_fine_tuned/adapter_config.json",
+        "curves/sentiment_fine_tuned/train.csv",
+        "curves/sentiment_fine_tuned/validation.csv",
+        "metrics/train_sentiment.json",
+    ],
+)
+def test_a_stage_run_by_hand_gives_the_same_bytes(finished: Path, by_hand: Path, name: str) -> None:
+    assert _sha256(by_hand / name) == _sha256(finished / name)
+
+
+# --- one-line changes, and exactly the stages that each makes DVC rerun ---------------------------
+# What comes after them reruns too, where their results differ.
+
+POCKET = "profiles/pocket.yaml"
+COMMENT = ("", "# a comment\n")  # put at the file's beginning
+CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
+    "nothing": ("params.yaml", "seed: 42", "seed: 42", set()),
+    "seed": (
+        *("params.yaml", "seed: 42", "seed: 43"),
+        {"prepare", "instructify", "mix"} | TRAIN | EVALUATE,
+    ),
+    "prompt_format": (
+        *("params.yaml", "prompt_format: alpaca", "prompt_format: chat"),
+        {"instructify"} | TRAIN | EVALUATE,
+    ),
+    "another profile": ("params.yaml", "profile: pocket", "profile: unused", ALL - {"mix"}),
+    "max_rejected_share": ("params.yaml", "share: 0.01", "share: 0.02", {"prepare"}),
+    "other templates": (
+        *("params.yaml", "templates/sentiment.yaml", "templates/other.yaml"),
+        {"instructify"} | EVALUATE,
+    ),
+    "general_rows": ("params.yaml", "general_rows: 12", "general_rows: 13", {"mix"}),
+    "confidence": ("params.yaml", "confidence: 0.95", "confidence: 0.9", {"compare"}),
+    "take": (POCKET, "train: 24", "train: 25", {"prepare"}),
+    "positive": (
+        *(POCKET, "\n  positive: positive", "\n  positive: negative"),
+        {"prepare", "instructify", "baselines", "compare"} | EVALUATE,
+    ),
+    "sha256 of the base": (
+        *(POCKET, "kind: path", f"kind: path\n  sha256: {'0' * 64}"),
+        {"base_model"},
+    ),
+    "dtype": (POCKET, "dtype: float32", "dtype: bfloat16", TRAIN | EVALUATE),
+    "learning_rate": (POCKET, "learning_rate: 0.001", "learning_rate: 0.002", TRAIN),
+    "few_shot_examples": (POCKET, "few_shot_examples: 4", "few_shot_examples: 2", EVALUATE),
+    "an unused profile": ("profiles/unused.yaml", "epochs: 1", "epochs: 2", set()),
+    "a wording": (
+        *("templates/sentiment.yaml", "Label the text", "Name the text"),
+        {"instructify"} | EVALUATE,
+    ),
+    "a row": ("data/raw/tweets.csv", "Tweet 7:", "Tweet seven:", {"prepare"}),
+    "a general instruction": (
+        *("data/raw/general_instructions.jsonl", '"output": "', '"output": "Well, '),
+        {"prepare"},
+    ),
+    "a comment in ten_instructions.yaml": (
+        *("data/raw/ten_instructions.yaml", *COMMENT),
+        {"prepare", "compare"} | EVALUATE,  # prepare: it watches all of data/raw
+    ),
+    "settings.py": ("stages/settings.py", *COMMENT, ALL),
+    "lm/source.py": ("stages/lm/source.py", *COMMENT, {"base_model"}),
+    "lm/training.py": ("stages/lm/training.py", *COMMENT, TRAIN),
+    "lm/answering.py": ("stages/lm/answering.py", *COMMENT, EVALUATE),
+    "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | EVALUATE),
+    "rows/packages.py": ("stages/rows/packages.py", *COMMENT, {"prepare", "base_model"}),
+    "rows/tasks.py": ("stages/rows/tasks.py", *COMMENT, {"prepare"} | EVALUATE),
+    "prompts/checks.py": ("stages/prompts/checks.py", *COMMENT, {"compare"} | EVALUATE),
+    "stats/classification.py": (
+        *("stages/stats/classification.py", *COMMENT),
+        {"baselines", "compare"} | EVALUATE,
+    ),
+    "pages/results.py": ("stages/pages/results.py", *COMMENT, {"compare"}),
+    "baselines.py": ("stages/baselines.py", *COMMENT, {"baselines"}),
+    "README.md": ("README.md", *COMMENT, set()),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_reruns_exactly_what_depends_on_it(
+    status: Callable[..., set[str]], name: str
+) -> None:
+    file, old, new, expected = CHANGES[name]
+    assert status(file, old, new) == expected
+
+
+def test_a_setting_changed_and_changed_back_comes_from_the_run_cache(
+    workspace: Path, run_in: Command
+) -> None:
+    settings = (workspace / "params.yaml").read_text(encoding="utf-8")
+    before = (workspace / "reports/results.md").read_bytes()
+    changed = settings.replace("confidence: 0.95", "confidence: 0.8")
+    (workspace / "params.yaml").write_text(changed, encoding="utf-8")
+    assert stages_run(run_in, workspace) == {"compare"}
+    assert (workspace / "reports/results.md").read_bytes() != before
+    (workspace / "params.yaml").write_text(settings, encoding="utf-8")
+    assert stages_run(run_in, workspace) == set()
+    assert (workspace / "reports/results.md").read_bytes() == before
+    assert run_in(workspace, "git", "status", "--short").stdout == ""
+
+
+def test_a_stage_that_gives_the_same_results_reruns_nothing_after_it(
+    workspace: Path, run_in: Command
+) -> None:
+    for name in ("prepare", "baselines"):
+        script = workspace / f"stages/{name}.py"
+        script.write_text(script.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
+    assert stages_run(run_in, workspace) == {"prepare", "baselines"}
+
+
+# --- other machines, experiments ------------------------------------------------------------------
+
+
+def test_models_come_from_a_remote_and_answer_at_once(
+    workspace: Path, run_in: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = ("remote", "add", "--local", "--default", "folder", str(tmp_path / "remote"))
+    clone = tmp_path / "clone"
+    dvc(run_in, workspace, *remote)
+    dvc(run_in, workspace, "push")
+    run_in(tmp_path, "git", "clone", "--quiet", str(workspace), str(clone))
+    assert not (clone / "models").exists()
+    dvc(run_in, clone, *remote)
+    dvc(run_in, clone, "pull")
+    assert stages_run(run_in, clone) == set()
+    assert json.loads(dvc(run_in, clone, "status", "--json")) == {}
+    assert run_in(clone, "git", "status", "--short").stdout == ""
+    monkeypatch.chdir(clone)
+    _answers_in(Path("models/sentiment_fine_tuned"))
+
+
+def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -> None:
+    setting = "compare.confidence"
+    dvc(run_in, workspace, "exp", "run", "--name", "narrow", "--set-param", f"{setting}=0.9")
+
+    rows = list(csv.DictReader(io.StringIO(dvc(run_in, workspace, "exp", "show", "--csv"))))
+    shown = {row["Experiment"] or row["rev"]: row for row in rows}
+    assert {name: row[setting] for name, row in shown.items()} == {
+        "workspace": "0.9",
+        "main": "0.95",
+        "narrow": "0.9",
+    }
+
+    differences = json.loads(dvc(run_in, workspace, "metrics", "diff", "--json"))
+    assert differences.keys() == {"metrics/compare.json"}
+    low = differences["metrics/compare.json"]["majority.accuracy_low"]
+    assert low["new"] > low["old"]
+
+    comparison = run_in(workspace, "python", "scripts/compare_experiments.py").stdout
+    assert max(map(len, comparison.splitlines())) <= 100
+    assert re.search(r"narrow +0\.9 ", comparison)
+    assert re.search(r"main +0\.95 ", comparison)
+    assert "learning_rate" not in comparison  # it does not differ
+    accuracy = _json(workspace / "metrics/evaluate/mixed_fine_tuned.json")["accuracy"]
+    assert comparison.count(f"{accuracy:.3f}") >= 3
+
+
+def _answers_in(adapter: Path) -> None:
+    """The adapter loads with its base and tokenizer, and generates a token."""
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoTokenizer
+
+    model = AutoPeftModelForCausalLM.from_pretrained(adapter)
+    assert any("lora_" in name for name, _ in model.named_parameters())
+    tokenizer = AutoTokenizer.from_pretrained("models/base")
+    prompt = tokenizer("Is it good?", return_tensors="pt")
+    answer = model.generate(**prompt, max_new_tokens=1, do_sample=False, pad_token_id=2)
+    assert answer.shape[1] == prompt["input_ids"].shape[1] + 1
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
