@@ -3,6 +3,7 @@
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 from command import Clock, StudyError, run_stage, write_json, write_text
 from lm.base import load_base, load_tokenizer, make_repeatable
@@ -87,9 +88,9 @@ def _encode(path: Path, encoder: Encoder, max_length: int) -> list[Example]:
     return examples
 
 
-def _point_at(tuned: object, base: Path) -> None:
+def _point_at(tuned: Any, base: Path) -> None:
     """Let the adapter's settings be the same bytes everywhere: base by its path, modules in order."""
-    for config in tuned.peft_config.values():  # type: ignore[attr-defined]  # of a PEFT model
+    for config in tuned.peft_config.values():
         config.base_model_name_or_path = str(base)
         config.target_modules = sorted(config.target_modules)  # a set, in another order each time
 

@@ -51,7 +51,7 @@ def load_system(base: Path, adapter: Path | None, precision: Precision) -> Any:
     """The model to be evaluated: the base, with its adapter where it has one.
 
     An adapter over full-precision weights is added into them in memory (the same sums in another
-    order, a third faster on a CPU); over 4-bit weights it stays apart, since adding would round it.
+    order, and fewer of them); over 4-bit weights it stays apart, since adding would round it.
     """
     model = load_base(base, precision)
     if adapter is not None:

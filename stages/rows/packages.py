@@ -7,7 +7,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from command import StudyError
@@ -71,14 +71,21 @@ def read_member(archive: Path, members: Sequence[str]) -> bytes:
     return content
 
 
-def _open(content: bytes, place: str):  # type: ignore[no-untyped-def]  # two archive kinds, one use
+def _open(content: bytes, place: str) -> tuple[list[str], Callable[[str], bytes]]:
+    """The names of an archive's files, and what reads one of them."""
     try:
         if zipfile.is_zipfile(io.BytesIO(content)):
             zipped = zipfile.ZipFile(io.BytesIO(content))
             return zipped.namelist(), zipped.read
         tarred = tarfile.open(fileobj=io.BytesIO(content))  # noqa: SIM115  # in memory, read below
         files = {member.name: member for member in tarred.getmembers() if member.isfile()}
-        return list(files), lambda name: tarred.extractfile(files[name]).read()  # type: ignore[union-attr]
+
+        def read(name: str) -> bytes:
+            file = tarred.extractfile(files[name])
+            assert file is not None  # it is a regular file
+            return file.read()
+
+        return list(files), read
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
         raise StudyError(f"{place}: is no readable zip or tar archive: {error}") from None
 
