@@ -1,9 +1,10 @@
 """Hold a run's metrics against the committed ones: `check_metrics.py COMMITTED NEW`, two folders.
 
 Data and baselines compute the same everywhere: their figures must be equal. What a language model
-gives may differ in the last bits between processors, and so in a row or two: shares may differ by
-.03, losses by 5%, the ten instructions followed by 2; counts by nothing. Exit status 1, and a line
-for each figure, where they differ by more.
+gives may differ in the last bits between processors, which a training makes larger: shares of the
+labelled rows may differ by .03, those of the general instructions, which are fewer, by .12, losses by
+a quarter, the ten instructions followed by 2; counts by nothing. Exit status 1, and a line for each
+figure, where they differ by more.
 """
 
 import json
@@ -15,7 +16,8 @@ from typing import Any
 
 EXACT = ("prepare.json", "majority.json", "tfidf_logistic.json", "vader_lexicon.json")
 SHARES = 0.03  # absolute
-LOSSES = 0.05  # relative
+GENERAL = 0.12  # absolute
+LOSSES = 0.25  # relative
 TEN = 2  # of the ten instructions
 
 
@@ -63,7 +65,7 @@ def _alike(file: str, key: str, value: Any, found: Any) -> bool:
         return bool(value == found)
     if key.endswith("loss"):
         return math.isclose(value, found, rel_tol=LOSSES)
-    return abs(value - found) <= SHARES
+    return abs(value - found) <= (GENERAL if key.startswith("general.") else SHARES)
 
 
 if __name__ == "__main__":

@@ -3,24 +3,23 @@
 import shutil
 from pathlib import Path
 
-import lm.source
-from command import Clock, run_stage
+from command import run_stage, write_log
+from lm.source import place_base
 from settings import read_settings
 
 BASE = Path("models/base")
 
 
 def main() -> None:
-    clock = Clock()
     settings = read_settings("base_model")
     partial = BASE.with_name(".base.partial")
     try:
-        lm.source.place_base(settings.base_model, partial)
+        place_base(settings.base_model, partial)
         shutil.rmtree(BASE, ignore_errors=True)
         partial.replace(BASE)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    clock.write("base_model")
+    write_log("base_model")
     size = sum(file.stat().st_size for file in BASE.iterdir())
     print(f"{BASE}: {size / 1e6:.0f} MB from a {settings.base_model.kind}")
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from command import Clock, run_stage, write_json
+from command import run_stage, write_json, write_log
 from rows.predictions import write_sentiment_predictions
 from rows.tables import SENTIMENT, read_table
 from settings import Labels, read_settings
@@ -18,7 +18,6 @@ ROWS = Path("data/prepared/sentiment")
 
 
 def main() -> None:
-    clock = Clock()
     settings = read_settings("labels")
     train = read_table(ROWS / "train.parquet", SENTIMENT)
     test = read_table(ROWS / "test.parquet", SENTIMENT)
@@ -50,7 +49,7 @@ def main() -> None:
         metrics = classification_metrics(expected, guesses, settings.labels)
         write_json(Path(f"metrics/evaluate/{system}.json"), metrics)
         print(f"{system}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
-    clock.write("baselines")
+    write_log("baselines")
 
 
 def tfidf_logistic(texts: list[str], labels: list[str], unseen: list[str]) -> list[str | None]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+_STARTED = time.perf_counter()  # a stage imports this first
+
 
 class StudyError(Exception):
     """A mistake that a person can mend: its text says what is wrong, where, and how to mend it."""
@@ -52,18 +54,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-class Clock:
-    """Seconds and peak memory of a stage, kept in `logs/`, outside of what DVC locks."""
+def write_log(name: str, **figures: float) -> None:
+    """Write what the clock and the machine decide to `logs/NAME.json`, outside of what DVC locks.
 
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-
-    def write(self, name: str, **figures: float) -> None:
-        """Write `logs/NAME.json`: wall-clock seconds, peak resident memory in MiB, and `figures`."""
-        seconds = time.perf_counter() - self.started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
-        rounded = {key: round(value, 3) for key, value in figures.items()}
-        write_json(
-            Path("logs") / f"{name}.json",
-            {"seconds": round(seconds, 2), "peak_memory_mib": round(peak), **rounded},
-        )
+    Wall-clock seconds of the stage, its imports included, peak resident memory in MiB, and `figures`.
+    """
+    seconds = time.perf_counter() - _STARTED
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    rounded = {key: round(value, 3) for key, value in figures.items()}
+    write_json(
+        Path("logs") / f"{name}.json",
+        {"seconds": round(seconds, 2), "peak_memory_mib": round(peak), **rounded},
+    )

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from command import Clock, StudyError, run_stage, write_json, write_text
+from command import StudyError, run_stage, write_json, write_log, write_text
 from pages.results import TenAnswers, result_cells, results_markdown, summary_text, ten_markdown
 from prompts.checks import load_ten, results
 from rows.predictions import PREDICTIONS
@@ -18,7 +18,6 @@ REPORTS = Path("reports")
 
 
 def main() -> None:
-    clock = Clock()
     settings = read_settings("compare", "labels")
     confidence = settings.compare.confidence
 
@@ -69,7 +68,7 @@ def main() -> None:
     write_text(REPORTS / "ten-instructions.md", ten_markdown(ten))
     write_text(REPORTS / "summary.txt", summary_text(cells, ten, notes, files))
     write_json(Path("metrics/compare.json"), compared)
-    clock.write("compare")
+    write_log("compare")
     print(summary_text(cells, ten, notes, files))
 
 

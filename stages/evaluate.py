@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from command import Clock, run_stage, write_json
+from command import run_stage, write_json, write_log
 from lm.answering import answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
 from prompts.checks import load_ten
@@ -42,7 +42,6 @@ Shots = Sequence[tuple[str, str]]
 
 
 def main() -> None:
-    clock = Clock()
     system = _arguments()
     settings = read_settings(
         "seed", "prompt_format", "instructify", "labels", "precision", "evaluate"
@@ -50,21 +49,27 @@ def main() -> None:
     make_repeatable(settings.seed)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(Path(settings.instructify.templates), labels.names)
-    encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
     model = load_system(BASE, ADAPTERS[system], settings.precision)
     shots: dict[str, Shots] = {"sentiment": (), "general": ()}
     if system == "original_few_shot":
         shots = draw_shots(limits.few_shot_examples, labels, settings.seed)
+    tokenizer = load_tokenizer(BASE)
+    encoders = {
+        task: Encoder(tokenizer, settings.prompt_format, examples)
+        for task, examples in shots.items()
+    }
 
     def answer(rows: list[str], task: str, choices: Any, limit: int, name: str) -> list[Any]:
-        prompts = [encoder.prompt(prompt, shots[task]) for prompt in rows]
-        size = limits.batch_size
+        encoder, size = encoders[task], limits.batch_size
+        prompts = [encoder.prompt(prompt) for prompt in rows]
         return answer_prompts(model, encoder, prompts, choices, limit, size, f"{system} {name}")
 
     # The labelled rows: the log-likelihood of every label, and a free answer read strictly.
     rows = read_table(INSTRUCTIONS_DIR / "sentiment/test.parquet", INSTRUCTIONS).to_pylist()
     by_id = {template.id: template for template in pool}
-    choices = [_choices(by_id[row["template"]], labels.names, encoder) for row in rows]
+    choices = [
+        _choices(by_id[row["template"]], labels.names, encoders["sentiment"]) for row in rows
+    ]
     answers = answer(
         [row["prompt"] for row in rows],
         "sentiment",
@@ -102,6 +107,7 @@ def main() -> None:
     asked = [
         write_prompt(settings.prompt_format, entry.instruction, entry.input) for entry in entries
     ]
+    limit = limits.max_new_tokens_ten
     answers = answer(asked, "general", None, limit, "ten instructions")
     ten = [
         {"instruction": entry.instruction, "input": entry.input, "generated": given.text}
@@ -113,7 +119,7 @@ def main() -> None:
     write_table(PREDICTIONS / system / "ten.parquet", table_of(ten, TEN_PREDICTIONS))
     metrics = measure(sentiment, general, labels, pool)
     write_json(Path(f"metrics/evaluate/{system}.json"), metrics)
-    clock.write(f"evaluate_{system}")
+    write_log(f"evaluate_{system}")
     print(f"{system}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from command import Clock, run_stage
+from command import run_stage, write_log
 from prompts.format import PromptFormat, write_prompt
 from prompts.templates import Template, read_templates
 from rows.tables import GENERAL, INSTRUCTIONS, SENTIMENT, concat, read_table, table_of, write_table
@@ -17,7 +17,6 @@ INSTRUCTIONS_DIR = Path("data/instructions")
 
 
 def main() -> None:
-    clock = Clock()
     settings = read_settings("seed", "prompt_format", "instructify", "labels")
     labels = settings.labels.names
     pool = read_templates(Path(settings.instructify.templates), labels)
@@ -36,7 +35,7 @@ def main() -> None:
         table = write_general(rows, settings.prompt_format)
         write_table(INSTRUCTIONS_DIR / "general" / f"{split}.parquet", table)
         print(f"general {split}: {len(table)} instructions")
-    clock.write("instructify")
+    write_log("instructify")
 
 
 def write_sentiment(

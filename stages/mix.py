@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from command import Clock, StudyError, run_stage
+from command import StudyError, run_stage, write_log
 from rows.tables import INSTRUCTIONS, concat, read_table, write_table
 from settings import Mix, read_settings
 
@@ -13,7 +13,6 @@ INSTRUCTIONS_DIR = Path("data/instructions")
 
 
 def main() -> None:
-    clock = Clock()
     settings = read_settings("seed", "mix")
     sentiment = read_table(INSTRUCTIONS_DIR / "sentiment/train.parquet", INSTRUCTIONS)
     general = read_table(INSTRUCTIONS_DIR / "general/train.parquet", INSTRUCTIONS)
@@ -31,7 +30,7 @@ def main() -> None:
     generator.shuffle(order)
 
     write_table(Path("data/mixed/train.parquet"), mixed.take(pa.array(order, pa.int64())))
-    clock.write("mix")
+    write_log("mix")
     print(f"mixed: {len(sentiment)} sentiment and {count} general instructions")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from command import Clock, StudyError, run_stage, write_json
+from command import StudyError, run_stage, write_json, write_log
 from rows.checks import (
     Checked,
     check_splits,
@@ -21,7 +21,6 @@ PREPARED = Path("data/prepared")
 
 
 def main() -> None:
-    clock = Clock()
     settings = read_settings("seed", "prepare", "sources", "labels")
 
     sentiment = prepare_sentiment(settings.sources.sentiment, settings.seed)
@@ -72,7 +71,7 @@ def main() -> None:
         "labels": counts,
     }
     write_json(Path("metrics/prepare.json"), account)
-    clock.write("prepare")
+    write_log("prepare")
     for split, told in sentiment.account.items():
         print(f"sentiment {split}: " + ", ".join(f"{key} {n}" for key, n in told.items() if n))
 

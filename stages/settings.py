@@ -355,6 +355,7 @@ class Evaluate(Section):
     batch_size: Count
     max_new_tokens_sentiment: Count
     max_new_tokens_general: Count
+    max_new_tokens_ten: Count
     few_shot_examples: Count
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from command import Clock, StudyError, run_stage, write_json, write_text
+from command import StudyError, run_stage, write_json, write_log, write_text
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
@@ -21,7 +21,6 @@ VALIDATION_ROWS = Path("data/instructions/sentiment/validation.parquet")
 
 
 def main() -> None:
-    clock = Clock()
     which = _arguments()
     settings = read_settings("seed", "prompt_format", "precision", "train")
     make_repeatable(settings.seed)
@@ -70,7 +69,7 @@ def main() -> None:
             "total_parameters": account.total_parameters,
         },
     )
-    clock.write(
+    write_log(
         f"train_{which}",
         training_seconds=account.seconds,
         rows_per_second=len(train) * settings.train.epochs / account.seconds,

@@ -41,7 +41,7 @@ PROFILE: dict[str, Any] = {
                 "splits": {"train": "data/raw/general.jsonl"},
                 "test_share": 0.25,
             },
-            {"kind": "tasks", "train": 24, "test_seen": 12, "test_held_out": 5},
+            {"kind": "tasks", "train": 24, "test_seen": 12, "test_held_out": 7},
         ],
     },
     "labels": {"names": ["negative", "positive"], "positive": "positive"},
@@ -64,6 +64,7 @@ PROFILE: dict[str, Any] = {
         "batch_size": 16,
         "max_new_tokens_sentiment": 4,
         "max_new_tokens_general": 8,
+        "max_new_tokens_ten": 8,
         "few_shot_examples": 2,
     },
 }
@@ -288,7 +289,9 @@ def write_toy_study(folder: Path, base: Path) -> None:
     profile["sources"]["general"][1].update(train=16, test_seen=6, test_held_out=4)
     profile["base_model"] = {"kind": "path", "path": str(base)}
     profile["train"].update(batch_size=8, gradient_accumulation=1, lora_rank=4, validate_every=2)
-    profile["evaluate"].update(max_new_tokens_sentiment=3, max_new_tokens_general=4)
+    profile["evaluate"].update(
+        max_new_tokens_sentiment=3, max_new_tokens_general=4, max_new_tokens_ten=4
+    )
     path.write_text(yaml.safe_dump(profile, sort_keys=False), encoding="utf-8")
     shutil.copyfile(path, folder / "profiles/unused.yaml")
     (folder / "README.md").write_text("A toy study.\n", encoding="utf-8")

@@ -55,7 +55,9 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
     }
     profile["base_model"] = {"kind": "path", "path": str(toy_base)}
     profile["train"].update(max_length=2048, gradient_accumulation=1, validate_every=2)
-    profile["evaluate"].update(max_new_tokens_sentiment=3, max_new_tokens_general=4)
+    profile["evaluate"].update(
+        max_new_tokens_sentiment=3, max_new_tokens_general=4, max_new_tokens_ten=4
+    )
     shutil.copytree(REPO / "templates", tmp_path / "templates")
     shutil.copytree(REPO / "data/raw", tmp_path / "data/raw")
     (tmp_path / "profiles").mkdir()

@@ -40,7 +40,7 @@ def answer_prompts(
     answers: list[Answer | None] = [None] * len(prompts)
     quiet = 0.5 if os.isatty(2) else 15.0
     with tqdm(total=len(prompts), desc=name, unit="row", mininterval=quiet) as bar:
-        for places in by_length([len(prompt) for prompt in prompts], batch_size):
+        for places in by_length(prompts, batch_size):
             batch = collate(
                 [prompts[at] for at in places], [[] for _ in places], encoder.pad, share=True
             )

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 import transformers
-from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from settings import Precision
@@ -55,6 +54,8 @@ def load_system(base: Path, adapter: Path | None, precision: Precision) -> Any:
     """
     model = load_base(base, precision)
     if adapter is not None:
+        from peft import PeftModel  # its import takes seconds, which the base alone can spare
+
         model = PeftModel.from_pretrained(model, adapter, use_safetensors=True)
         if precision.quantization == "none":
             model = model.merge_and_unload()
@@ -65,3 +66,5 @@ def make_repeatable(seed: int) -> None:
     """Seed every generator and allow deterministic kernels alone."""
     transformers.set_seed(seed)
     torch.use_deterministic_algorithms(True)
+    # Filling fresh memory with a number finds bugs, at a cost; nothing here reads what it never wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False

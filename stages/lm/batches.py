@@ -6,6 +6,7 @@ the examples of a few-shot prompt) is run once, as a batch of one; its keys and 
 row, and in training their gradient flows back through it.
 """
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,22 +18,47 @@ from transformers import DynamicCache
 
 from prompts.encode import IGNORED
 
+_BEGINNING = 8  # ids that tell one wording from another
 
-def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Places in order of length, longest first, cut into batches."""
-    order = sorted(range(len(lengths)), key=lambda at: (-lengths[at], at))
-    return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+
+def alike(rows: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
+    """Places grouped by how their ids begin: those of one wording share the most in a batch.
+
+    A group's rows go on alike for some ids after what all rows share; rows whose beginning is rarer
+    than a batch form the last group.
+    """
+    shared = shared_length(rows) if rows else 0
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for at, row in enumerate(rows):
+        groups.setdefault(tuple(row[shared : shared + _BEGINNING]), []).append(at)
+    common = [group for group in groups.values() if len(group) >= batch_size]
+    rest = [at for group in groups.values() if len(group) < batch_size for at in group]
+    return [*common, rest] if rest else common
+
+
+def by_length(rows: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
+    """Places in batches of rows that begin alike and have alike lengths, longest first."""
+    batches = []
+    for group in alike(rows, batch_size):
+        order = sorted(group, key=lambda at: (-len(rows[at]), at))
+        size = math.ceil(len(order) / math.ceil(len(order) / batch_size))
+        batches += [order[at : at + size] for at in range(0, len(order), size)]
+    return sorted(batches, key=lambda batch: -len(rows[batch[0]]))
 
 
 class LengthSampler(Sampler[int]):
-    """Places in a seeded order whose runs of `batch_size` have alike lengths.
+    """Places in a seeded order whose runs of `batch_size` begin alike and have alike lengths.
 
-    Shuffled, cut into pools of eight batches, each pool sorted by length, all batches shuffled: a
-    batch wastes little padding and still holds rows of a random eighth. Another order each epoch.
+    The rows of a group that begins alike are shuffled, cut into pools of eight batches and sorted by
+    length in each pool, so a batch wastes little padding and still holds rows drawn at random. The
+    batches of each group are spread over the epoch, so that no stretch of it forgets the others.
+    Another order each epoch.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+    def __init__(self, rows: Sequence[Sequence[int]], batch_size: int, seed: int) -> None:
+        self.lengths = [len(row) for row in rows]
+        self.groups = alike(rows, batch_size)
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -42,19 +68,34 @@ class LengthSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = random.Random(f"{self.seed}:{self.epoch}")
-        order = list(range(len(self.lengths)))
-        generator.shuffle(order)
-        batches: list[list[int]] = []
+        placed: list[tuple[float, list[int]]] = []
+        left: list[int] = []
+        for group in self.groups:
+            order = generator.sample(group, len(group))
+            whole = len(order) - len(order) % self.batch_size
+            left += order[whole:]
+            placed += self._spread(order[:whole], generator)
+        generator.shuffle(left)
+        whole = len(left) - len(left) % self.batch_size
+        placed += self._spread(left[:whole], generator)
+        batches = [batch for _, batch in sorted(placed)]
+        yield from (at for batch in [*batches, left[whole:]] for at in batch)
+
+    def _spread(self, order: list[int], generator: random.Random) -> list[tuple[float, list[int]]]:
+        """Batches of `order` in a random order, each with its place in the epoch, from 0 to 1."""
+        batches = self._sorted_batches(order)
+        generator.shuffle(batches)
+        start = generator.random()
+        return [((at + start) / len(batches), batch) for at, batch in enumerate(batches)]
+
+    def _sorted_batches(self, order: list[int]) -> list[list[int]]:
         pool = 8 * self.batch_size
-        for start in range(0, len(order), pool):
-            part = sorted(order[start : start + pool], key=lambda at: -self.lengths[at])
-            batches += [
-                part[at : at + self.batch_size] for at in range(0, len(part), self.batch_size)
-            ]
-        last = [batch for batch in batches if len(batch) < self.batch_size]
-        whole = [batch for batch in batches if len(batch) == self.batch_size]
-        generator.shuffle(whole)
-        yield from (at for batch in whole + last for at in batch)
+        parts = [order[at : at + pool] for at in range(0, len(order), pool)]
+        return [
+            ordered[at : at + self.batch_size]
+            for ordered in (sorted(part, key=lambda at: -self.lengths[at]) for part in parts)
+            for at in range(0, len(ordered), self.batch_size)
+        ]
 
 
 def shared_length(prompts: Sequence[Sequence[int]]) -> int:

@@ -19,7 +19,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from command import StudyError
-from lm.batches import LengthSampler, collate, forward
+from lm.batches import LengthSampler, by_length, collate, forward
 from prompts.encode import IGNORED, Encoder, Example
 from settings import Precision, Train
 
@@ -64,8 +64,8 @@ class AnswerTrainer(SFTTrainer):
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
-        return LengthSampler(lengths, self.args.train_batch_size, self.args.seed)
+        rows = list(self.train_dataset["input_ids"])
+        return LengthSampler(rows, self.args.train_batch_size, self.args.seed)
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["input_ids", "labels"]
@@ -180,6 +180,8 @@ def fine_tune(
         use_cpu=not torch.cuda.is_available(),
     )
     lengths = [len(example.input_ids) for example in train]
+    ids = [example.input_ids for example in validation]
+    in_order = [at for batch in by_length(ids, config.per_device_eval_batch_size) for at in batch]
     progress = _Progress(
         name, sum(lengths) / len(lengths), settings.batch_size * settings.gradient_accumulation
     )
@@ -188,7 +190,7 @@ def fine_tune(
         args=config,
         data_collator=collate_rows,
         train_dataset=_dataset(train),
-        eval_dataset=_dataset(sorted(validation, key=lambda example: -len(example.input_ids))),
+        eval_dataset=_dataset([validation[at] for at in in_order]),
         processing_class=encoder.tokenizer,
         peft_config=LoraConfig(
             r=settings.lora_rank,
@@ -204,17 +206,17 @@ def fine_tune(
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
-    trainer.evaluate()
-    if not math.isfinite(trainer.state.log_history[-1]["eval_loss"]):
+    history = trainer.state.log_history
+    if trainer.state.global_step not in [each["step"] for each in history if "eval_loss" in each]:
+        trainer.evaluate()
+    validations = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
+    if not math.isfinite(validations[trainer.state.global_step]):
         raise StudyError(f"{name}: the loss is no number any more: lower train.learning_rate")
 
-    history = trainer.state.log_history
     parameters = list(trainer.model.parameters())
     return trainer.model, Trained(
         train_losses=[(entry["step"], entry["loss"]) for entry in history if "loss" in entry],
-        validation_losses=list(
-            {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}.items()
-        ),
+        validation_losses=list(validations.items()),
         steps=trainer.state.global_step,
         tokens=round(sum(lengths) * settings.epochs),
         trainable_parameters=sum(each.numel() for each in parameters if each.requires_grad),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from command import StudyError
-from prompts.format import STOP, PromptFormat
+from prompts.format import STOP, STOP_AFTER_SHOTS, PromptFormat
 
 IGNORED = -100  # the label of a position that the loss leaves out
 
@@ -36,32 +36,37 @@ class Encoder:
     """Encodes prompts and answers with a tokenizer in a prompt format.
 
     A prompt begins with the beginning-of-sequence token where the tokenizer itself adds one
-    (Mistral's does, SmolLM2's does not): then exactly one, else none.
+    (Mistral's does, SmolLM2's does not): then exactly one, else none. `shots`, pairs of a prompt and
+    its answer, stand before every prompt; an answer then ends where a next shot would begin.
     """
 
-    def __init__(self, tokenizer: Any, prompt_format: PromptFormat) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        prompt_format: PromptFormat,
+        shots: Sequence[tuple[str, str]] = (),
+    ) -> None:
         if tokenizer.eos_token_id is None:
             raise StudyError("the base model's tokenizer has no end-of-sequence token to learn")
         self.tokenizer = tokenizer
         self.eos: int = tokenizer.eos_token_id
         self.pad: int = self.eos if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self.stop = STOP[prompt_format]
-        self._bos: list[int] = []
+        self.stop = (STOP_AFTER_SHOTS if shots else STOP)[prompt_format]
+        self._start: list[int] = []
         self._before: list[int] = []
         self._after: list[int] = []
         if prompt_format == "chat":
             self._before, self._after = self._chat_template()
         elif tokenizer.bos_token_id is not None:
             own = tokenizer("a").input_ids
-            self._bos = own[:1] if own[0] == tokenizer.bos_token_id else []
-
-    def prompt(self, text: str, shots: Sequence[tuple[str, str]] = ()) -> list[int]:
-        """The ids of a prompt, after those of `shots`: pairs of a prompt and its answer."""
-        ids = list(self._bos)
+            self._start = own[:1] if own[0] == tokenizer.bos_token_id else []
         for shot, answer in shots:
-            ids += self._turn(shot) + self.text(answer)
-            ids += [self.eos, *self.text("\n")] if self._after else self.text("\n\n")
-        return ids + self._turn(text)
+            self._start += self._turn(shot) + self.text(answer)
+            self._start += [self.eos, *self.text("\n")] if self._after else self.text("\n\n")
+
+    def prompt(self, text: str) -> list[int]:
+        """The ids of a prompt, after those of the shots."""
+        return self._start + self._turn(text)
 
     def answer(self, text: str) -> list[int]:
         """The ids of an answer, without the end of the sequence."""

@@ -11,6 +11,8 @@ PromptFormat = Literal["alpaca", "chat"]
 
 # Where an answer starts to write the next prompt, it has ended.
 STOP = {"alpaca": "\n###", "chat": None}
+# After examples, which stand a blank line apart, so does an answer that leaves one.
+STOP_AFTER_SHOTS = {"alpaca": "\n\n", "chat": None}
 
 
 def prompt_parts(prompt_format: PromptFormat, has_input: bool) -> tuple[str, str, str]:

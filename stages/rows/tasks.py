@@ -173,7 +173,7 @@ FAMILIES: tuple[Family, ...] = (
             "Copy the following words: {input}",
             "Say exactly this and nothing more: {input}",
         ),
-        _words(" ".join, 3, 5),
+        _words(" ".join, 2, 4),
     ),
     Family(
         "first_word",
@@ -184,7 +184,7 @@ FAMILIES: tuple[Family, ...] = (
             "Which word comes first in this text? Reply with one word.",
             "Find the first word of this line and write only that word: {input}",
         ),
-        _words(lambda words: words[0], 3, 5),
+        _words(lambda words: words[0], 2, 4),
     ),
     Family(
         "second_word",
@@ -195,7 +195,7 @@ FAMILIES: tuple[Family, ...] = (
             "Which word is number two in this text? Reply with one word.",
             "Find the second word of this line and write only that word: {input}",
         ),
-        _words(lambda words: words[1], 3, 5),
+        _words(lambda words: words[1], 2, 4),
         held_out=True,
     ),
     Family(
@@ -207,7 +207,7 @@ FAMILIES: tuple[Family, ...] = (
             "Which word comes last in this text? Reply with one word.",
             "Find the final word of this line and write only that word: {input}",
         ),
-        _words(lambda words: words[-1], 3, 5),
+        _words(lambda words: words[-1], 2, 4),
     ),
     Family(
         "repeat",
@@ -253,6 +253,7 @@ FAMILIES: tuple[Family, ...] = (
             "Write these words starting from the last one and ending with the first: {input}",
         ),
         _words(lambda words: " ".join(reversed(words)), 3, 3),
+        held_out=True,
     ),
     Family(
         "sort_words",
@@ -264,6 +265,7 @@ FAMILIES: tuple[Family, ...] = (
             "Write these words in alphabetical order, separated by spaces: {input}",
         ),
         _sort,
+        held_out=True,
     ),
     Family(
         "join_words",
@@ -274,7 +276,7 @@ FAMILIES: tuple[Family, ...] = (
             "Make one long word out of these by linking them with hyphens.",
             "Link these words with hyphens and no spaces: {input}",
         ),
-        _words("-".join, 3, 4),
+        _words("-".join, 2, 3),
     ),
     Family(
         "json_list",
@@ -285,7 +287,7 @@ FAMILIES: tuple[Family, ...] = (
             "Give the items as a JSON array of strings on one line, with a space after each comma.",
             'Make a JSON list, in the style of ["a", "b"], from these items: {input}',
         ),
-        _words(json.dumps, 3, 4, gap=", "),
+        _words(json.dumps, 2, 3, gap=", "),
     ),
     Family(
         "bullet_lines",
@@ -296,7 +298,7 @@ FAMILIES: tuple[Family, ...] = (
             'Put every item on a new line that begins with "- ".',
             'Write these items as separate lines that start with "- ": {input}',
         ),
-        _words(lambda words: "\n".join(f"- {word}" for word in words), 3, 4, gap=", "),
+        _words(lambda words: "\n".join(f"- {word}" for word in words), 2, 3, gap=", "),
     ),
     Family(
         "count_words",
@@ -307,7 +309,7 @@ FAMILIES: tuple[Family, ...] = (
             "Tell me how many words this is. Reply with one digit.",
             "How many words are in this line? Answer with a digit: {input}",
         ),
-        _words(lambda words: str(len(words)), 2, 6),
+        _words(lambda words: str(len(words)), 2, 5),
     ),
     Family(
         "count_letters",

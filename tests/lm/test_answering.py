@@ -45,7 +45,8 @@ def _plain_greedy(model: Any, encoder: Encoder, prompt: list[int], limit: int) -
 def test_batches_answer_as_single_rows_do(
     toy_model: Any, encoder: Encoder, batch_size: int, shots: tuple[tuple[str, str], ...]
 ) -> None:
-    prompts = [encoder.prompt(prompt, shots) for prompt in PROMPTS]
+    encoder = Encoder(encoder.tokenizer, "alpaca", shots)
+    prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
     choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
     answers = answer_prompts(toy_model, encoder, prompts, choices, 6, batch_size, "test")
     for prompt, answer in zip(prompts, answers, strict=True):

@@ -10,40 +10,63 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.batches import LengthSampler, by_length, collate, forward, shared_length
+from lm.batches import LengthSampler, alike, by_length, collate, forward, shared_length
 from prompts.encode import IGNORED
 
 assert lm
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 5))
-def test_every_place_comes_once(lengths: list[int], batch_size: int, seed: int) -> None:
-    sampler = LengthSampler(lengths, batch_size, seed)
-    first = list(sampler)
-    assert sorted(first) == list(range(len(lengths)))
-    assert first == list(LengthSampler(lengths, batch_size, seed))
-    flat = [at for batch in by_length(lengths, batch_size) for at in batch]
-    assert sorted(flat) == list(range(len(lengths)))
-    assert all(lengths[a] >= lengths[b] for a, b in pairwise(flat))
+ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30), min_size=1, max_size=60)
+
+
+@given(ROWS, st.integers(1, 9), st.integers(0, 5))
+def test_every_place_comes_once(rows: list[list[int]], batch_size: int, seed: int) -> None:
+    places = list(range(len(rows)))
+    first = list(LengthSampler(rows, batch_size, seed))
+    assert sorted(first) == places
+    assert first == list(LengthSampler(rows, batch_size, seed))
+    assert sorted(at for group in alike(rows, batch_size) for at in group) == places
+    batches = by_length(rows, batch_size)
+    assert sorted(at for batch in batches for at in batch) == places
+    assert all(0 < len(batch) <= batch_size for batch in batches)
+    for batch in batches:
+        assert all(len(rows[a]) >= len(rows[b]) for a, b in pairwise(batch))
+    assert all(len(rows[a[0]]) >= len(rows[b[0]]) for a, b in pairwise(batches))
 
 
 def test_another_epoch_has_another_order() -> None:
-    sampler = LengthSampler(list(range(64)), 4, 1)
+    sampler = LengthSampler([[0] * length for length in range(1, 65)], 4, 1)
     first = list(sampler)
     sampler.set_epoch(1)
     assert list(sampler) != first
 
 
-def test_batches_of_the_sampler_have_alike_lengths() -> None:
+def test_batches_of_the_sampler_have_alike_lengths_and_beginnings() -> None:
     generator = random.Random(0)
-    lengths = [generator.randint(1, 100) for _ in range(800)]
-    order = list(LengthSampler(lengths, 8, 0))
-    padding = sum(
-        8 * max(lengths[at] for at in order[start : start + 8])
-        - sum(lengths[at] for at in order[start : start + 8])
-        for start in range(0, 800, 8)
-    )
-    assert padding < 0.2 * sum(lengths)
+    wordings = [[generator.randrange(90) for _ in range(12)] for _ in range(5)]
+    rows = [
+        [1, 2, *generator.choice(wordings), *([3] * generator.randint(1, 100))] for _ in range(800)
+    ]
+    order = list(LengthSampler(rows, 8, 0))
+    batches = [[rows[at] for at in order[start : start + 8]] for start in range(0, 800, 8)]
+    padding = sum(8 * max(map(len, batch)) - sum(map(len, batch)) for batch in batches)
+    assert padding < 0.2 * sum(map(len, rows))
+    assert sum(shared_length(batch) >= 14 for batch in batches) > 0.9 * len(batches)
+
+
+def test_every_stretch_of_the_epoch_holds_rows_of_each_wording() -> None:
+    rows = [[1, *[2 + at % 3] * 9, at] for at in range(384)]
+    order = list(LengthSampler(rows, 8, 0))
+    for start in range(0, 384, 96):
+        wordings = [rows[at][1] for at in order[start : start + 96]]
+        assert all(24 <= wordings.count(wording) <= 40 for wording in (2, 3, 4))
+
+
+def test_rare_beginnings_stay_together() -> None:
+    rows = [[1, 2, 3, at] for at in range(4)] + [[1, at, at, at] for at in range(7, 12)]
+    assert alike(rows, 4) == [list(range(9))]
+    rows = [[1, *[2] * 9, at] for at in range(4)] + [[1, at, at, at] for at in range(7, 12)]
+    assert alike(rows, 4) == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
 
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5))

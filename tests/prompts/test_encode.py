@@ -83,14 +83,21 @@ def test_chat_without_a_template_is_a_clear_error(mistral_tokenizer: Any) -> Non
 
 
 def test_shots_stand_before_the_prompt_with_one_bos(tokenizer: Any) -> None:
-    encoder = Encoder(tokenizer, "alpaca")
-    ids = encoder.prompt("Last?", [("First?", "yes"), ("Second?", "no")])
+    plain = Encoder(tokenizer, "alpaca").prompt("Last?")
+    encoder = Encoder(tokenizer, "alpaca", [("First?", "yes"), ("Second?", "no")])
+    ids = encoder.prompt("Last?")
     text = tokenizer.decode(ids, skip_special_tokens=True)
     places = [text.index(part) for part in ("First?", "yes", "Second?", "no", "Last?")]
     assert places == sorted(places)
-    assert ids.count(tokenizer.bos_token_id) == encoder.prompt("Last?").count(
-        tokenizer.bos_token_id
-    )
+    assert ids.count(tokenizer.bos_token_id) == plain.count(tokenizer.bos_token_id)
+
+
+def test_an_answer_after_shots_ends_where_the_next_shot_would_begin(tokenizer: Any) -> None:
+    encoder = Encoder(tokenizer, "alpaca", [("First?", "yes"), ("Second?", "no")])
+    for said in ("positive\n\n### Instruction:\nmore", "positive\n\n\nI am"):
+        assert encoder.decode(encoder.text(said)) == "positive"
+        assert encoder.has_stopped(encoder.text(said)[:4])
+    assert not encoder.has_stopped(encoder.text("positive"))
 
 
 def test_an_answer_ends_where_it_starts_the_next_prompt(tokenizer: Any) -> None:

@@ -56,9 +56,9 @@ def test_a_difference_within_the_tolerance_passes(
     ("name", "key", "value"),
     [
         ("evaluate/mixed_fine_tuned.json", "accuracy", 0.86),
-        ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.6),
+        ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.5),
         ("evaluate/majority.json", "accuracy", 0.692),
-        ("train_mixed.json", "validation_loss", 1.2),
+        ("train_mixed.json", "validation_loss", 1.4),
         ("train_mixed.json", "steps", 91),
         ("prepare.json", "sentiment.train.out", 719),
     ],
