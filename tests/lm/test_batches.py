@@ -62,6 +62,13 @@ def test_every_stretch_of_the_epoch_holds_rows_of_each_wording() -> None:
         assert all(24 <= wordings.count(wording) <= 40 for wording in (2, 3, 4))
 
 
+def test_batches_to_answer_hold_one_wording_each() -> None:
+    rows = [[1, *[2 + at % 3] * 9, *[at] * (at % 7)] for at in range(72)]
+    batches = by_length(rows, 10)
+    assert all(len({rows[at][1] for at in batch}) == 1 for batch in batches)
+    assert {len(batch) for batch in batches} == {8}  # 24 of a wording: three even batches
+
+
 def test_rare_beginnings_stay_together() -> None:
     rows = [[1, 2, 3, at] for at in range(4)] + [[1, at, at, at] for at in range(7, 12)]
     assert alike(rows, 4) == [list(range(9))]
