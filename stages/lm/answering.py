@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lm.batches import by_length, collate, forward
+from lm.batches import begin, collate, forward, grouped
 from prompts.encode import Encoder
 
 
@@ -40,21 +40,25 @@ def answer_prompts(
     answers: list[Answer | None] = [None] * len(prompts)
     quiet = 0.5 if os.isatty(2) else 15.0
     with tqdm(total=len(prompts), desc=name, unit="row", mininterval=quiet) as bar:
-        for places in by_length(prompts, batch_size):
-            batch = collate(
-                [prompts[at] for at in places], [[] for _ in places], encoder.pad, share=True
-            )
-            batch = {key: value.to(model.device) for key, value in batch.items()}
-            logits, cache = forward(model, batch, keep=1, cached=True)
-            mask = batch["attention_mask"]
-            first = logits[:, -1].float()
-            scores: list[list[float]] = [[] for _ in places]
-            if choices is not None:
-                scores = _score(model, cache, mask, first, [choices[at] for at in places], encoder)
-            texts = _generate(model, cache, mask, first, max_new_tokens, encoder)
-            for at, text, score in zip(places, texts, scores, strict=True):
-                answers[at] = Answer(text, score)
-            bar.update(len(places))
+        for group in grouped(prompts, batch_size):
+            prefix = torch.tensor(prompts[group.batches[0][0]][: group.shared], dtype=torch.long)
+            beginning = begin(model, prefix.to(model.device))
+            for places in group.batches:
+                batch = collate(
+                    [prompts[at] for at in places], [[]] * len(places), encoder.pad, group.shared
+                )
+                batch = {key: value.to(model.device) for key, value in batch.items()}
+                logits, cache = forward(model, batch, keep=1, beginning=beginning)
+                mask = batch["attention_mask"]
+                first = logits[:, -1].float()
+                scores: list[list[float]] = [[] for _ in places]
+                if choices is not None:
+                    of_rows = [choices[at] for at in places]
+                    scores = _score(model, cache, mask, first, of_rows, encoder)
+                texts = _generate(model, cache, mask, first, max_new_tokens, encoder)
+                for at, text, score in zip(places, texts, scores, strict=True):
+                    answers[at] = Answer(text, score)
+                bar.update(len(places))
     return [answer for answer in answers if answer is not None]
 
 

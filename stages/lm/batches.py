@@ -6,9 +6,10 @@ the examples of a few-shot prompt) is run once, as a batch of one; its keys and 
 row, and in training their gradient flows back through it.
 """
 
-import math
+import copy
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from transformers import DynamicCache
 from prompts.encode import IGNORED
 
 _BEGINNING = 8  # ids that tell one wording from another
+_BATCH = 50  # what one batch more costs beside its rows, in ids: the weights are read once more
 
 
 def alike(rows: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
@@ -36,14 +38,45 @@ def alike(rows: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
     return [*common, rest] if rest else common
 
 
-def by_length(rows: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
-    """Places in batches of rows that begin alike and have alike lengths, longest first."""
-    batches = []
-    for group in alike(rows, batch_size):
-        order = sorted(group, key=lambda at: (-len(rows[at]), at))
-        size = math.ceil(len(order) / math.ceil(len(order) / batch_size))
-        batches += [order[at : at + size] for at in range(0, len(order), size)]
-    return sorted(batches, key=lambda batch: -len(rows[batch[0]]))
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that begin with `shared` ids alike: their places in batches, the longest rows first."""
+
+    shared: int
+    batches: list[list[int]]
+
+
+def grouped(rows: Sequence[Sequence[int]], batch_size: int) -> list[Group]:
+    """All rows in groups that begin alike, each cut into batches of at most `batch_size` rows."""
+    groups = []
+    for places in alike(rows, batch_size):
+        shared = shared_length([rows[at] for at in places])
+        order = sorted(places, key=lambda at: (-len(rows[at]), at))
+        cuts = _cheapest_cuts([len(rows[at]) - shared for at in order], batch_size)
+        groups.append(Group(shared, [order[start:end] for start, end in cuts]))
+    return groups
+
+
+def _cheapest_cuts(lengths: Sequence[int], batch_size: int) -> list[tuple[int, int]]:
+    """Cut rows of falling lengths so that the fewest ids are computed, padding included.
+
+    The best cut of the first n rows is the best of their last batch's starts (dynamic programming).
+    """
+    best = [(0, 0)]  # of the first n rows: ids computed, and where their last batch starts
+    for end in range(1, len(lengths) + 1):
+        best.append(
+            min(
+                (best[start][0] + _BATCH + (end - start) * lengths[start], start)
+                for start in range(max(0, end - batch_size), end)
+            )
+        )
+    cuts = []
+    end = len(lengths)
+    while end:
+        start = best[end][1]
+        cuts.append((start, end))
+        end = start
+    return cuts[::-1]
 
 
 class LengthSampler(Sampler[int]):
@@ -109,14 +142,13 @@ def shared_length(prompts: Sequence[Sequence[int]]) -> int:
 
 
 def collate(
-    prompts: Sequence[list[int]], answers: Sequence[list[int]], pad: int, share: bool
+    prompts: Sequence[list[int]], answers: Sequence[list[int]], pad: int, shared: int
 ) -> dict[str, Tensor]:
-    """Tensors of a batch of B rows: P shared ids, N others a row, A answer positions.
+    """Tensors of a batch of B rows: the P = `shared` first ids, N others a row, A answer positions.
 
     `prefix` (P), `input_ids` (B, N) padded on the left, `attention_mask` (B, P + N),
     `position_ids` (B, N), `labels` (B, 1 + A) of the last positions, `IGNORED` before the answer.
     """
-    shared = shared_length(prompts) if share else 0
     rows = [prompt[shared:] + answer for prompt, answer in zip(prompts, answers, strict=True)]
     width = max(map(len, rows))
     longest = max(map(len, answers))
@@ -134,18 +166,28 @@ def collate(
     }
 
 
-def forward(model: Any, batch: dict[str, Tensor], keep: int, cached: bool) -> tuple[Tensor, Any]:
-    """Logits (B, keep, V) of the last `keep` positions, and the cache where `cached` asks for it."""
-    prefix = batch["prefix"]
-    rows = {key: batch[key] for key in ("input_ids", "attention_mask", "position_ids")}
-    if not cached and not len(prefix):
-        return model(**rows, use_cache=False, logits_to_keep=keep).logits, None
+def begin(model: Any, prefix: Tensor) -> DynamicCache:
+    """Keys and values of the ids (P) that all rows of a batch, or of several, begin with."""
     cache = DynamicCache()
     if len(prefix):
         model(input_ids=prefix[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
-        count = len(batch["input_ids"])
-        for layer in cache.layers:
-            layer.keys = layer.keys.expand(count, -1, -1, -1)
-            layer.values = layer.values.expand(count, -1, -1, -1)
+    return cache
+
+
+def forward(
+    model: Any, batch: dict[str, Tensor], keep: int, beginning: DynamicCache | None
+) -> tuple[Tensor, Any]:
+    """Logits (B, keep, V) of the last `keep` positions, and the cache of the whole rows.
+
+    `beginning` is left as it was; None where nothing is shared and no cache is wanted.
+    """
+    rows = {key: batch[key] for key in ("input_ids", "attention_mask", "position_ids")}
+    if beginning is None:
+        return model(**rows, use_cache=False, logits_to_keep=keep).logits, None
+    cache = copy.copy(beginning)
+    cache.layers = [copy.copy(layer) for layer in beginning.layers]
+    for layer in cache.layers:
+        layer.keys = layer.keys.expand(len(batch["input_ids"]), -1, -1, -1)
+        layer.values = layer.values.expand(len(batch["input_ids"]), -1, -1, -1)
     logits = model(**rows, past_key_values=cache, use_cache=True, logits_to_keep=keep).logits
     return logits, cache

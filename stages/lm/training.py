@@ -15,11 +15,11 @@ from peft import LoraConfig, prepare_model_for_kbit_training
 from torch import Tensor
 from torch.utils.data import Sampler
 from tqdm import tqdm
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerControl
 from trl import SFTConfig, SFTTrainer
 
 from command import StudyError
-from lm.batches import LengthSampler, by_length, collate, forward
+from lm.batches import LengthSampler, begin, collate, forward, grouped, shared_length
 from prompts.encode import IGNORED, Encoder, Example
 from settings import Precision, Train
 
@@ -44,31 +44,54 @@ class AnswerTrainer(SFTTrainer):
         self,
         model: Any,
         inputs: dict[str, Tensor],
-        return_outputs: bool = False,
+        *_: Any,
         num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
+    ) -> Tensor:
         """The mean negative log-likelihood of the answers' tokens, end of sequence included."""
+        total, tokens = self._summed_loss(model, inputs)
+        loss = total / (tokens if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes
+        return loss
+
+    @torch.no_grad()
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Log the loss over the validation rows: the mean over their tokens, whatever the batches.
+
+        (The trainer's own mean over batches depends on how the rows are batched.)
+        """
+        self.model.eval()
+        total, tokens = 0.0, 0
+        for group in grouped(_joined(self.eval_dataset), self.args.eval_batch_size):
+            for places in group.batches:
+                batch = self.data_collator([self.eval_dataset[at] for at in places])
+                with self.compute_loss_context_manager():
+                    more = self._summed_loss(self.model, self._prepare_inputs(batch))
+                total, tokens = total + float(more[0]), tokens + more[1]
+        losses = {"eval_loss": total / tokens}
+        self.log(losses)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, losses
+        )
+        return losses
+
+    def _summed_loss(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, int]:
+        """The negative log-likelihood in nats of a batch's answers, and how many tokens they have."""
         labels = inputs["labels"]
-        if not bool((labels != IGNORED).any()):
+        targets = labels[labels != IGNORED]
+        if not len(targets):
             raise StudyError("a batch has no answer token to learn from: every label is masked")
+        beginning = begin(model, inputs["prefix"]) if len(inputs["prefix"]) else None
         # The logits at one position predict the token at the next.
         learnt = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED) != IGNORED
         with _head_on(model, learnt):
-            logits, _ = forward(model, inputs, keep=learnt.shape[1], cached=False)
-        targets = labels[labels != IGNORED]
+            logits, _ = forward(model, inputs, learnt.shape[1], beginning)
         total = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
-        count = len(targets) if num_items_in_batch is None else num_items_in_batch
-        loss = total / count
-        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-            loss = loss * self.accelerator.num_processes
-        return (loss, {"logits": logits}) if return_outputs else loss
+        return total, len(targets)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        rows = list(self.train_dataset["input_ids"])
+        rows = _joined(self.train_dataset)
         return LengthSampler(rows, self.args.train_batch_size, self.args.seed)
-
-    def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns = ["input_ids", "labels"]
 
 
 @contextmanager
@@ -140,12 +163,9 @@ def fine_tune(
     share = not settings.gradient_checkpointing
 
     def collate_rows(rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
-        prompts, answers = [], []
-        for row in rows:
-            cut = sum(label == IGNORED for label in row["labels"])
-            prompts.append(row["input_ids"][:cut])
-            answers.append(row["input_ids"][cut:])
-        return collate(prompts, answers, encoder.pad, share)
+        prompts = [row["prompt_ids"] for row in rows]
+        shared = shared_length(prompts) if share else 0
+        return collate(prompts, [row["answer_ids"] for row in rows], encoder.pad, shared)
 
     config = SFTConfig(
         output_dir=str(scratch),
@@ -155,7 +175,7 @@ def fine_tune(
         warmup_steps=settings.warmup_steps,
         weight_decay=0.0,
         per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=2 * settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation,
         activation_checkpointing=settings.gradient_checkpointing,
         max_length=None,
@@ -175,13 +195,10 @@ def fine_tune(
         data_seed=seed,
         full_determinism=False,
         dataloader_pin_memory=torch.cuda.is_available(),
-        prediction_loss_only=True,
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
     )
     lengths = [len(example.input_ids) for example in train]
-    ids = [example.input_ids for example in validation]
-    in_order = [at for batch in by_length(ids, config.per_device_eval_batch_size) for at in batch]
     progress = _Progress(
         name, sum(lengths) / len(lengths), settings.batch_size * settings.gradient_accumulation
     )
@@ -190,7 +207,7 @@ def fine_tune(
         args=config,
         data_collator=collate_rows,
         train_dataset=_dataset(train),
-        eval_dataset=_dataset([validation[at] for at in in_order]),
+        eval_dataset=_dataset(validation),
         processing_class=encoder.tokenizer,
         peft_config=LoraConfig(
             r=settings.lora_rank,
@@ -228,7 +245,14 @@ def fine_tune(
 def _dataset(examples: Sequence[Example]) -> Dataset:
     return Dataset.from_dict(
         {
-            "input_ids": [example.input_ids for example in examples],
-            "labels": [example.labels for example in examples],
+            "prompt_ids": [example.prompt for example in examples],
+            "answer_ids": [example.answer for example in examples],
         }
     )
+
+
+def _joined(rows: Dataset) -> list[list[int]]:
+    return [
+        prompt + answer
+        for prompt, answer in zip(rows["prompt_ids"], rows["answer_ids"], strict=True)
+    ]

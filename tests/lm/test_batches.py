@@ -2,6 +2,7 @@
 
 import lm  # isort: skip  # before torch
 import random
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.batches import LengthSampler, alike, by_length, collate, forward, shared_length
+from lm.batches import LengthSampler, alike, begin, collate, forward, grouped, shared_length
 from prompts.encode import IGNORED
 
 assert lm
@@ -26,12 +27,13 @@ def test_every_place_comes_once(rows: list[list[int]], batch_size: int, seed: in
     assert sorted(first) == places
     assert first == list(LengthSampler(rows, batch_size, seed))
     assert sorted(at for group in alike(rows, batch_size) for at in group) == places
-    batches = by_length(rows, batch_size)
-    assert sorted(at for batch in batches for at in batch) == places
-    assert all(0 < len(batch) <= batch_size for batch in batches)
-    for batch in batches:
-        assert all(len(rows[a]) >= len(rows[b]) for a, b in pairwise(batch))
-    assert all(len(rows[a[0]]) >= len(rows[b[0]]) for a, b in pairwise(batches))
+    groups = grouped(rows, batch_size)
+    assert sorted(at for group in groups for batch in group.batches for at in batch) == places
+    for group in groups:
+        assert all(0 < len(batch) <= batch_size for batch in group.batches)
+        order = [at for batch in group.batches for at in batch]
+        assert all(len(rows[a]) >= len(rows[b]) for a, b in pairwise(order))
+        assert group.shared == shared_length([rows[at] for at in order])
 
 
 def test_another_epoch_has_another_order() -> None:
@@ -62,11 +64,38 @@ def test_every_stretch_of_the_epoch_holds_rows_of_each_wording() -> None:
         assert all(24 <= wordings.count(wording) <= 40 for wording in (2, 3, 4))
 
 
-def test_batches_to_answer_hold_one_wording_each() -> None:
+def test_groups_to_answer_hold_one_wording_each() -> None:
     rows = [[1, *[2 + at % 3] * 9, *[at] * (at % 7)] for at in range(72)]
-    batches = by_length(rows, 10)
-    assert all(len({rows[at][1] for at in batch}) == 1 for batch in batches)
-    assert {len(batch) for batch in batches} == {8}  # 24 of a wording: three even batches
+    groups = grouped(rows, 10)
+    assert len(groups) == 3
+    for group in groups:
+        assert len({rows[at][1] for batch in group.batches for at in batch}) == 1
+        assert group.shared == 9  # of ten ids alike one is left over, since some rows have no other
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=9), st.integers(1, 4))
+def test_no_other_cut_computes_fewer_ids(lengths: list[int], batch_size: int) -> None:
+    rows = [[at, *[7] * (length - 1)] for at, length in enumerate(lengths)]  # nothing shared
+
+    def computed(sizes: list[int]) -> int:
+        start, total = 0, 0
+        for size in sizes:
+            total += 50 + size * ordered[start]
+            start += size
+        return total
+
+    def all_cuts(left: int) -> Iterator[list[int]]:
+        if not left:
+            yield []
+        for size in range(1, min(left, batch_size) + 1):
+            yield from ([size, *rest] for rest in all_cuts(left - size))
+
+    ordered = sorted(lengths, reverse=True)
+    chosen = [[len(batch) for batch in group.batches] for group in grouped(rows, batch_size)]
+    if batch_size == 1:
+        assert all(sizes == [1] for sizes in chosen)
+    else:
+        assert computed(chosen[0]) == min(computed(sizes) for sizes in all_cuts(len(lengths)))
 
 
 def test_rare_beginnings_stay_together() -> None:
@@ -95,10 +124,11 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("share", [False, True])
 def test_a_batch_says_what_each_row_says_alone(toy_model: Any, share: bool) -> None:
-    batch = collate(PROMPTS, ANSWERS, pad=0, share=share)
+    batch = collate(PROMPTS, ANSWERS, pad=0, shared=3 if share else 0)
     assert (len(batch["prefix"]) == 3) == share
     with torch.no_grad():
-        logits, _ = forward(toy_model, batch, keep=batch["labels"].shape[1], cached=False)
+        beginning = begin(toy_model, batch["prefix"]) if share else None
+        logits, _ = forward(toy_model, batch, batch["labels"].shape[1], beginning)
         for row, (prompt, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
             alone = toy_model(torch.tensor([prompt + answer]), use_cache=False).logits[0]
             wanted = alone[len(prompt) - 1 : -1]
@@ -106,12 +136,21 @@ def test_a_batch_says_what_each_row_says_alone(toy_model: Any, share: bool) -> N
             torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
 
 
+def test_one_beginning_serves_several_batches(toy_model: Any) -> None:
+    batch = collate(PROMPTS, ANSWERS, pad=0, shared=3)
+    with torch.no_grad():
+        beginning = begin(toy_model, batch["prefix"])
+        first, second = (forward(toy_model, batch, 2, beginning)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
 def test_gradients_flow_through_the_shared_beginning(toy_model: Any) -> None:
     gradients = []
     for share in (False, True):
         toy_model.zero_grad()
-        batch = collate(PROMPTS, ANSWERS, pad=0, share=share)
-        logits, _ = forward(toy_model, batch, keep=batch["labels"].shape[1], cached=False)
+        batch = collate(PROMPTS, ANSWERS, pad=0, shared=3 if share else 0)
+        beginning = begin(toy_model, batch["prefix"]) if share else None
+        logits, _ = forward(toy_model, batch, batch["labels"].shape[1], beginning)
         _loss(logits, batch["labels"]).backward()
         gradients.append([each.grad.clone() for each in toy_model.parameters()])
     toy_model.zero_grad()
@@ -132,7 +171,7 @@ def test_gradients_flow_through_the_shared_beginning(toy_model: Any) -> None:
 )
 def test_labels_and_mask_fit_any_rows(rows: list[tuple[list[int], list[int]]]) -> None:
     prompts, answers = [row[0] for row in rows], [row[1] for row in rows]
-    batch = collate(prompts, answers, pad=0, share=True)
+    batch = collate(prompts, answers, pad=0, shared=shared_length(prompts))
     assert int((batch["labels"] != IGNORED).sum()) == sum(map(len, answers))
     shared = len(batch["prefix"])
     for row, (prompt, answer) in enumerate(rows):

@@ -38,9 +38,9 @@ def encoder(mistral_tokenizer: Any) -> Encoder:
 
 
 def _examples(encoder: Encoder, count: int) -> list[Example]:
+    answers = ["positive", "negative", "It is both of them, or neither."]  # of unequal lengths
     return [
-        encoder.example(f"Row {at}: {'good ' * (at % 5)}?", ["positive", "negative"][at % 2])
-        for at in range(count)
+        encoder.example(f"Row {at}: {'good ' * (at % 5)}?", answers[at % 3]) for at in range(count)
     ]
 
 
@@ -52,7 +52,7 @@ def _tune(
         load_base(base, precision),
         encoder,
         _examples(encoder, 22),
-        _examples(encoder, 8),
+        _examples(encoder, 9),
         settings,
         precision,
         7,
@@ -76,10 +76,10 @@ def _plain_loss(model: Any, examples: list[Example]) -> float:
 def test_training_learns_and_its_account_is_true(
     toy_base: Path, encoder: Encoder, tmp_path: Path
 ) -> None:
-    before = _plain_loss(load_base(toy_base, FULL), _examples(encoder, 8))
+    before = _plain_loss(load_base(toy_base, FULL), _examples(encoder, 9))
     model, account = _tune(toy_base, encoder, tmp_path)
-    after = _plain_loss(model, _examples(encoder, 8))
-    assert account.validation_losses[-1][1] == pytest.approx(after, rel=1e-2)
+    after = _plain_loss(model, _examples(encoder, 9))
+    assert account.validation_losses[-1][1] == pytest.approx(after, rel=1e-4)
     assert after < before - 0.2
     assert account.steps == 4 * 3  # 22 rows in batches of 4 with 2 gathered: 3 updates an epoch
     assert account.tokens == 4 * sum(len(e.input_ids) for e in _examples(encoder, 22))
@@ -130,14 +130,14 @@ def test_nf4_trains_on_the_cpu(toy_base: Path, encoder: Encoder, tmp_path: Path)
 def test_a_batch_whose_labels_are_all_masked_stops_the_training(
     toy_base: Path, encoder: Encoder, tmp_path: Path
 ) -> None:
-    masked = [Example(example.input_ids, []) for example in _examples(encoder, 8)]
+    masked = [Example(example.input_ids, []) for example in _examples(encoder, 9)]
     assert all(set(example.labels) == {IGNORED} for example in masked)
     with pytest.raises(StudyError, match="every label is masked"):
         fine_tune(
             load_base(toy_base, FULL),
             encoder,
             masked,
-            _examples(encoder, 8),
+            _examples(encoder, 9),
             copy.deepcopy(SETTINGS),
             FULL,
             7,
