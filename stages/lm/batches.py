@@ -82,7 +82,7 @@ def _cheapest_cuts(lengths: Sequence[int], batch_size: int) -> list[tuple[int, i
 class LengthSampler(Sampler[int]):
     """Places in a seeded order whose runs of `batch_size` begin alike and have alike lengths.
 
-    The rows of a group that begins alike are shuffled, cut into pools of eight batches and sorted by
+    The rows of a group that begins alike are shuffled, cut into pools of 16 batches and sorted by
     length in each pool, so a batch wastes little padding and still holds rows drawn at random. The
     batches of each group are spread over the epoch, so that no stretch of it forgets the others.
     Another order each epoch.
@@ -122,7 +122,7 @@ class LengthSampler(Sampler[int]):
         return [((at + start) / len(batches), batch) for at, batch in enumerate(batches)]
 
     def _sorted_batches(self, order: list[int]) -> list[list[int]]:
-        pool = 8 * self.batch_size
+        pool = 16 * self.batch_size
         parts = [order[at : at + pool] for at in range(0, len(order), pool)]
         return [
             ordered[at : at + self.batch_size]
