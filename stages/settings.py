@@ -344,6 +344,7 @@ class Train(Section):
     batch_size: Count
     gradient_accumulation: Count
     gradient_checkpointing: bool
+    lora_layers: Count | None
     lora_rank: Count
     lora_alpha: Count
     lora_dropout: Share

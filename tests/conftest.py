@@ -54,6 +54,7 @@ PROFILE: dict[str, Any] = {
         "batch_size": 8,
         "gradient_accumulation": 1,
         "gradient_checkpointing": False,
+        "lora_layers": None,
         "lora_rank": 4,
         "lora_alpha": 8,
         "lora_dropout": 0.0,
@@ -288,7 +289,9 @@ def write_toy_study(folder: Path, base: Path) -> None:
     }
     profile["sources"]["general"][1].update(train=16, test_seen=6, test_held_out=4)
     profile["base_model"] = {"kind": "path", "path": str(base)}
-    profile["train"].update(batch_size=8, gradient_accumulation=1, lora_rank=4, validate_every=2)
+    profile["train"].update(
+        batch_size=8, gradient_accumulation=1, lora_layers=1, lora_rank=4, validate_every=2
+    )
     profile["evaluate"].update(
         max_new_tokens_sentiment=3, max_new_tokens_general=4, max_new_tokens_ten=4
     )

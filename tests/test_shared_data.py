@@ -54,7 +54,9 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
         ],
     }
     profile["base_model"] = {"kind": "path", "path": str(toy_base)}
-    profile["train"].update(max_length=2048, gradient_accumulation=1, validate_every=2)
+    profile["train"].update(
+        lora_layers=None, max_length=2048, gradient_accumulation=1, validate_every=2
+    )
     profile["evaluate"].update(
         max_new_tokens_sentiment=3, max_new_tokens_general=4, max_new_tokens_ten=4
     )

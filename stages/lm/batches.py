@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import DynamicCache
 
-from prompts.encode import IGNORED
-
+IGNORED = -100  # the label of a position that the loss leaves out
 _BEGINNING = 8  # ids that tell one wording from another
 _BATCH = 50  # what one batch more costs beside its rows, in ids: the weights are read once more
 

@@ -16,11 +16,12 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerControl
+from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
 from command import StudyError
-from lm.batches import LengthSampler, begin, collate, forward, grouped, shared_length
-from prompts.encode import IGNORED, Encoder, Example
+from lm.batches import IGNORED, LengthSampler, begin, collate, forward, grouped, shared_length
+from prompts.encode import Encoder, Example
 from settings import Precision, Train
 
 
@@ -153,7 +154,9 @@ def fine_tune(
 ) -> tuple[Any, Trained]:
     """Train a LoRA adapter on `model`; give the PEFT model and its account.
 
-    LoRA (Hu et al. 2022) on all linear layers but the LM head, AdamW, linear decay after a warm-up.
+    LoRA (Hu et al. 2022) on all linear modules but the LM head, of all layers or of the last
+    `settings.lora_layers`; AdamW, linear decay after a warm-up. Raises `StudyError` for more layers
+    than the base has.
     """
     if precision.quantization == "nf4":
         model = prepare_model_for_kbit_training(
@@ -213,7 +216,7 @@ def fine_tune(
             r=settings.lora_rank,
             lora_alpha=settings.lora_alpha,
             lora_dropout=settings.lora_dropout,
-            target_modules="all-linear",
+            **_targets(model, settings.lora_layers),
             task_type="CAUSAL_LM",
         ),
         callbacks=[progress],
@@ -240,6 +243,28 @@ def fine_tune(
         total_parameters=sum(each.numel() for each in parameters),
         seconds=seconds,
     )
+
+
+def _targets(model: Any, last: int | None) -> dict[str, Any]:
+    """Which modules PEFT adapts: the linear ones of all layers, or of the `last` ones alone."""
+    if last is None:
+        return {"target_modules": "all-linear"}
+    layers = model.config.num_hidden_layers
+    if last > layers:
+        raise StudyError(
+            f"train.lora_layers = {last}: the base model has {layers} layers; allowed: 1 to {layers}, "
+            "or null for all"
+        )
+    head = model.get_output_embeddings()
+    linear = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    }
+    return {
+        "target_modules": sorted(linear),
+        "layers_to_transform": list(range(layers - last, layers)),
+    }
 
 
 def _dataset(examples: Sequence[Example]) -> Dataset:

@@ -12,8 +12,6 @@ from typing import Any
 from command import StudyError
 from prompts.format import STOP, STOP_AFTER_SHOTS, PromptFormat
 
-IGNORED = -100  # the label of a position that the loss leaves out
-
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -25,11 +23,6 @@ class Example:
     @property
     def input_ids(self) -> list[int]:
         return self.prompt + self.answer
-
-    @property
-    def labels(self) -> list[int]:
-        """The loss mask: `IGNORED` over the prompt, the ids themselves over the answer."""
-        return [IGNORED] * len(self.prompt) + self.answer
 
 
 class Encoder:

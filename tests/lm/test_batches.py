@@ -11,8 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.batches import LengthSampler, alike, begin, collate, forward, grouped, shared_length
-from prompts.encode import IGNORED
+from lm.batches import (
+    IGNORED,
+    LengthSampler,
+    alike,
+    begin,
+    collate,
+    forward,
+    grouped,
+    shared_length,
+)
+from prompts.encode import Encoder
+from prompts.format import write_prompt
 
 assert lm
 
@@ -156,6 +166,24 @@ def test_gradients_flow_through_the_shared_beginning(toy_model: Any) -> None:
     toy_model.zero_grad()
     for apart, shared in zip(*gradients, strict=True):
         torch.testing.assert_close(shared, apart, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mistral", "smollm2"])
+@pytest.mark.parametrize("share", [False, True])
+def test_the_loss_mask_covers_the_prompt_and_nothing_of_the_answer(
+    request: pytest.FixtureRequest, name: str, share: bool
+) -> None:
+    encoder = Encoder(request.getfixturevalue(f"{name}_tokenizer"), "alpaca")
+    prompt = write_prompt("alpaca", "Classify.", "what a day")
+    said = ["negative", "It is positive, I think."]
+    rows = [encoder.example(prompt, answer) for answer in said]
+    prompts = [row.prompt for row in rows]
+    shared = shared_length(prompts) if share else 0
+    batch = collate(prompts, [row.answer for row in rows], encoder.pad, shared)
+    for at, answer in enumerate(said):
+        learnt = batch["labels"][at][batch["labels"][at] != IGNORED].tolist()
+        assert learnt == [*encoder.answer(answer), encoder.eos]
+        assert batch["input_ids"][at, -len(learnt) :].tolist() == learnt
 
 
 @settings(deadline=None, max_examples=20)

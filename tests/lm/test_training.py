@@ -10,8 +10,9 @@ import torch
 
 from command import StudyError
 from lm.base import load_base, make_repeatable
+from lm.batches import IGNORED
 from lm.training import Trained, fine_tune
-from prompts.encode import IGNORED, Encoder, Example
+from prompts.encode import Encoder, Example
 from settings import Precision, Train
 
 assert lm
@@ -24,6 +25,7 @@ SETTINGS = Train(
     batch_size=4,
     gradient_accumulation=2,
     gradient_checkpointing=False,
+    lora_layers=None,
     lora_rank=4,
     lora_alpha=8,
     lora_dropout=0.0,
@@ -65,7 +67,7 @@ def _plain_loss(model: Any, examples: list[Example]) -> float:
     total, count = 0.0, 0
     model.eval()
     for example in examples:
-        labels = torch.tensor([example.labels])
+        labels = torch.tensor([[IGNORED] * len(example.prompt) + example.answer])
         with torch.no_grad():
             loss = model(torch.tensor([example.input_ids]), labels=labels).loss
         total += float(loss) * len(example.answer)
@@ -119,6 +121,29 @@ def test_checkpointing_changes_memory_not_losses(
     )
 
 
+def test_adapters_on_the_last_layers_alone(
+    toy_base: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    model, account = _tune(
+        toy_base, encoder, tmp_path, SETTINGS.model_copy(update={"lora_layers": 1})
+    )
+    every, of_all = _tune(toy_base, encoder, tmp_path)
+
+    def adapted(tuned: Any) -> set[str]:
+        return {name for name, each in tuned.named_parameters() if "lora_" in name}
+
+    assert adapted(model) == {name for name in adapted(every) if ".layers.1." in name}
+    assert 2 * account.trainable_parameters == of_all.trainable_parameters
+    assert account.validation_losses[-1][1] < account.train_losses[0][1] - 0.2
+
+
+def test_more_layers_than_the_base_has_are_refused(
+    toy_base: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    with pytest.raises(StudyError, match=r"train.lora_layers = 3: the base model has 2 layers"):
+        _tune(toy_base, encoder, tmp_path, SETTINGS.model_copy(update={"lora_layers": 3}))
+
+
 def test_nf4_trains_on_the_cpu(toy_base: Path, encoder: Encoder, tmp_path: Path) -> None:
     precision = Precision(dtype="float32", quantization="nf4")
     model, account = _tune(toy_base, encoder, tmp_path, precision=precision)
@@ -131,7 +156,6 @@ def test_a_batch_whose_labels_are_all_masked_stops_the_training(
     toy_base: Path, encoder: Encoder, tmp_path: Path
 ) -> None:
     masked = [Example(example.input_ids, []) for example in _examples(encoder, 9)]
-    assert all(set(example.labels) == {IGNORED} for example in masked)
     with pytest.raises(StudyError, match="every label is masked"):
         fine_tune(
             load_base(toy_base, FULL),
