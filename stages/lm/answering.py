@@ -40,7 +40,7 @@ def answer_prompts(
     answers: list[Answer | None] = [None] * len(prompts)
     quiet = 0.5 if os.isatty(2) else 15.0
     with tqdm(total=len(prompts), desc=name, unit="row", mininterval=quiet) as bar:
-        for group in grouped(prompts, batch_size):
+        for group in grouped(prompts, batch_size, passes=max_new_tokens):
             prefix = torch.tensor(prompts[group.batches[0][0]][: group.shared], dtype=torch.long)
             beginning = begin(model, prefix.to(model.device))
             for places in group.batches:

@@ -19,7 +19,7 @@ from transformers import DynamicCache
 
 IGNORED = -100  # the label of a position that the loss leaves out
 _BEGINNING = 8  # ids that tell one wording from another
-_BATCH = 50  # what one batch more costs beside its rows, in ids: the weights are read once more
+_PASS = 50  # what a pass of the model costs beside its rows, in ids: the weights are read once more
 
 
 def alike(rows: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
@@ -45,27 +45,30 @@ class Group:
     batches: list[list[int]]
 
 
-def grouped(rows: Sequence[Sequence[int]], batch_size: int) -> list[Group]:
-    """All rows in groups that begin alike, each cut into batches of at most `batch_size` rows."""
+def grouped(rows: Sequence[Sequence[int]], batch_size: int, passes: int = 1) -> list[Group]:
+    """All rows in groups that begin alike, each cut into batches of at most `batch_size` rows.
+
+    `passes` is how often the model runs on a batch: once, and once more for each generated token.
+    """
     groups = []
     for places in alike(rows, batch_size):
         shared = shared_length([rows[at] for at in places])
         order = sorted(places, key=lambda at: (-len(rows[at]), at))
-        cuts = _cheapest_cuts([len(rows[at]) - shared for at in order], batch_size)
+        cuts = _cheapest_cuts([len(rows[at]) - shared for at in order], batch_size, passes)
         groups.append(Group(shared, [order[start:end] for start, end in cuts]))
     return groups
 
 
-def _cheapest_cuts(lengths: Sequence[int], batch_size: int) -> list[tuple[int, int]]:
-    """Cut rows of falling lengths so that the fewest ids are computed, padding included.
+def _cheapest_cuts(lengths: Sequence[int], batch_size: int, passes: int) -> list[tuple[int, int]]:
+    """Cut rows of falling lengths so that the least is computed, padding included.
 
     The best cut of the first n rows is the best of their last batch's starts (dynamic programming).
     """
-    best = [(0, 0)]  # of the first n rows: ids computed, and where their last batch starts
+    best = [(0, 0)]  # of the first n rows: what they cost in ids, and where their last batch starts
     for end in range(1, len(lengths) + 1):
         best.append(
             min(
-                (best[start][0] + _BATCH + (end - start) * lengths[start], start)
+                (best[start][0] + passes * _PASS + (end - start) * lengths[start], start)
                 for start in range(max(0, end - batch_size), end)
             )
         )
