@@ -55,6 +55,18 @@ def test_batches_answer_as_single_rows_do(
         assert answer.text == _plain_greedy(toy_model, encoder, prompt, 6)
 
 
+@pytest.mark.parametrize(("limit", "passes"), [(1, 4), (20, 20)])
+def test_long_answers_to_unequal_prompts_are_generated_together(
+    toy_model: Any, encoder: Encoder, limit: int, passes: int
+) -> None:
+    prompts = [[*encoder.prompt("Is it?"), *[7] * (60 * at)] for at in range(4)]
+    calls: list[int] = []
+    hook = toy_model.register_forward_hook(lambda *_: calls.append(1))
+    answer_prompts(toy_model, encoder, prompts, None, limit, 4, "test")
+    hook.remove()
+    assert len(calls) == 1 + passes  # what all share is run once before
+
+
 def test_without_choices_there_are_no_scores(toy_model: Any, encoder: Encoder) -> None:
     prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
     answers = answer_prompts(toy_model, encoder, prompts, None, 3, 2, "test")

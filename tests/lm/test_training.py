@@ -10,7 +10,7 @@ import torch
 
 from command import StudyError
 from lm.base import load_base, make_repeatable
-from lm.batches import IGNORED
+from lm.batches import IGNORED, collate
 from lm.training import Trained, fine_tune
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
@@ -156,6 +156,8 @@ def test_a_batch_whose_labels_are_all_masked_stops_the_training(
     toy_base: Path, encoder: Encoder, tmp_path: Path
 ) -> None:
     masked = [Example(example.input_ids, []) for example in _examples(encoder, 9)]
+    batch = collate([row.prompt for row in masked], [row.answer for row in masked], encoder.pad, 0)
+    assert set(batch["labels"].flatten().tolist()) == {IGNORED}
     with pytest.raises(StudyError, match="every label is masked"):
         fine_tune(
             load_base(toy_base, FULL),
