@@ -1,16 +1,17 @@
 # Every command a person needs; `make help` lists them. All set-up happens by itself.
 
 PYTHON ?= python3.11
+N ?= 3
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
 READY := .venv/.installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare test lint format clean lock
+.PHONY: help repro compare replicates cross-check statistics test lint format clean lock
 
 help:  ## list these commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 repro: $(READY)  ## run the whole study, or what changed of it, and show the comparison
 	dvc repro
@@ -19,13 +20,22 @@ repro: $(READY)  ## run the whole study, or what changed of it, and show the com
 compare: $(READY)  ## show the experiments: settings that differ, accuracies, exact answers
 	@python scripts/compare_experiments.py
 
+replicates: $(READY)  ## train both models again under further seeds: N=3 trainings in all
+	@PYTHONPATH=stages python scripts/replicates.py $(N)
+
+cross-check: $(READY) .venv-lm-eval/.installed  ## hold scored labels against lm-evaluation-harness
+	@PYTHONPATH=stages python scripts/cross_check.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
+
+statistics: $(READY)  ## simulate anew what the intervals cover, for docs/statistics.md
+	@PYTHONPATH=stages python scripts/simulate_statistics.py
+
 test: $(READY)  ## run the tests
 	python -m pytest
 
 lint: $(READY)  ## check style and types
 	ruff check .
 	ruff format --check .
-	mypy stages scripts tests
+	mypy stages scripts benchmarks tests
 
 format: $(READY)  ## format the code
 	ruff format .
@@ -35,17 +45,25 @@ clean:  ## remove what the stages made; data/raw, metrics and DVC's cache stay
 	rm -rf data/prepared data/instructions data/mixed models/base models/sentiment_fine_tuned \
 	  models/mixed_fine_tuned curves predictions reports logs
 
-lock:  ## resolve requirements.in anew into requirements.lock
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
-	$(PYTHON) -m venv "$$scratch" && \
-	"$$scratch/bin/python" -m pip --disable-pip-version-check install -r requirements.in && \
-	{ grep '^#' requirements.lock; \
-	  "$$scratch/bin/python" -m pip freeze | sed -E 's/\+(cpu|cu[0-9]+)$$//'; } > "$$scratch/lock" && \
-	cp "$$scratch/lock" requirements.lock
+lock:  ## resolve requirements.in and requirements-cross-check.in anew into their lock files
+	@for name in requirements requirements-cross-check; do \
+	  scratch=$$(mktemp -d) && \
+	  $(PYTHON) -m venv "$$scratch" && \
+	  "$$scratch/bin/python" -m pip --disable-pip-version-check install -r $$name.in && \
+	  { grep '^#' $$name.lock; \
+	    "$$scratch/bin/python" -m pip freeze | sed -E 's/\+(cpu|cu[0-9]+)$$//'; } > "$$scratch/lock" && \
+	  cp "$$scratch/lock" $$name.lock; \
+	  done=$$?; rm -rf "$$scratch"; [ $$done = 0 ] || exit $$done; \
+	done
 
 $(READY): requirements.lock
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: no $(PYTHON) here: install Python 3.11, or say make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) install -r requirements.lock
+	@touch $@
+
+.venv-lm-eval/.installed: requirements-cross-check.lock
+	$(PYTHON) -m venv .venv-lm-eval
+	.venv-lm-eval/bin/python -m pip --disable-pip-version-check install --no-compile -r $<
 	@touch $@

@@ -1,64 +1,50 @@
-"""What needs no language model: the majority label, TF-IDF with logistic regression, VADER's lexicon."""
+"""What needs no language model: the majority label, TF-IDF with logistic regression, VADER's lexicon.
+
+Also how many of the training labels may be wrong, which the same TF-IDF tells.
+"""
 
 from collections import Counter
 from pathlib import Path
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from command import run_stage, write_json, write_log
-from rows.predictions import write_sentiment_predictions
+from rows.predictions import label_rows, write_sentiment_predictions
 from rows.tables import SENTIMENT, read_table
 from settings import Labels, read_settings
 from stats.classification import classification_metrics
+from stats.classifiers import log_probabilities, tfidf_classifier
+from stats.noise import noise_bound
 
 ROWS = Path("data/prepared/sentiment")
 
 
 def main() -> None:
-    settings = read_settings("labels")
+    settings = read_settings("seed", "labels")
     train = read_table(ROWS / "train.parquet", SENTIMENT)
     test = read_table(ROWS / "test.parquet", SENTIMENT)
     texts, labels = train["text"].to_pylist(), train["label"].to_pylist()
     unseen, expected = test["text"].to_pylist(), test["label"].to_pylist()
 
+    tfidf = log_probabilities(tfidf_classifier().fit(texts, labels), unseen, settings.labels.names)
     predicted: dict[str, list[str | None]] = {
         "majority": [Counter(labels).most_common(1)[0][0]] * len(unseen),
-        "tfidf_logistic": tfidf_logistic(texts, labels, unseen),
+        "tfidf_logistic": [settings.labels.names[at] for at in tfidf.argmax(1)],
         "vader_lexicon": vader_lexicon(unseen, settings.labels),
     }
     for system, guesses in predicted.items():
-        rows = [
-            {
-                "row_id": row_id,
-                "label": label,
-                "template": None,
-                "prompt": None,
-                "log_likelihoods": None,
-                "scored": guess,
-                "generated": None,
-                "parsed": None,
-            }
-            for row_id, label, guess in zip(
-                test["row_id"].to_pylist(), expected, guesses, strict=True
-            )
-        ]
+        scores = tfidf.tolist() if system == "tfidf_logistic" else None
+        rows = label_rows(test["row_id"].to_pylist(), expected, guesses, scores)
         write_sentiment_predictions(system, rows)
         metrics = classification_metrics(expected, guesses, settings.labels)
         write_json(Path(f"metrics/evaluate/{system}.json"), metrics)
         print(f"{system}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
+
+    # How many training labels may be wrong, before any model is trained: a bound from above.
+    bound, _ = noise_bound(texts, labels, settings.labels, settings.seed)
+    write_json(Path("metrics/label_noise.json"), {"upper_bound": bound, "n": len(texts)})
+    print(f"at most {bound:.3f} of the training labels are wrong (TF-IDF's own mistakes included)")
     write_log("baselines")
-
-
-def tfidf_logistic(texts: list[str], labels: list[str], unseen: list[str]) -> list[str | None]:
-    """Logistic regression on TF-IDF of words and word pairs, on the training rows of the models."""
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        LogisticRegression(C=10, max_iter=1000),
-    )
-    return list(map(str, model.fit(texts, labels).predict(unseen)))
 
 
 def vader_lexicon(texts: list[str], labels: Labels) -> list[str | None]:

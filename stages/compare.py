@@ -1,93 +1,175 @@
-"""Compare all systems on the same rows: one table, the ten instructions side by side."""
+"""Compare all systems on the same rows: what differs, how sure that is, what it cost; the report."""
 
 import json
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-from command import StudyError, run_stage, write_json, write_log, write_text
-from pages.results import TenAnswers, result_cells, results_markdown, summary_text, ten_markdown
-from prompts.checks import load_ten, results
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from command import run_stage, write_json, write_log, write_text
+from pages.figures import reliability_figure, template_figure
+from pages.report import (
+    FEW_SHOT,
+    ORIGINAL,
+    TUNED,
+    Ceilings,
+    Trainings,
+    headline,
+    results_markdown,
+    summary_text,
+    suspicious_csv,
+    wording_accuracies,
+)
+from pages.ten import TenAnswers, ten_json, ten_markdown
+from prompts.checks import CheckedInstruction, load_ten, results
+from prompts.hundred import hundred_instructions
+from prompts.templates import read_templates
 from rows.predictions import PREDICTIONS
-from rows.tables import SENTIMENT_PREDICTIONS, TEN_PREDICTIONS, read_table
+from rows.replicates import read_replicates, recipe_of
+from rows.tables import RATERS, SENTIMENT, TEN_PREDICTIONS, read_table
 from settings import read_settings
-from stats.classification import wilson_interval
+from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
+from stats.paired import bootstrap_differences
+from stats.seeds import judge_over_seeds
+from stats.systems import Figures, measure_answering, measure_labelled, read_labelled
+from stats.verdicts import judge
 
-MODELS = ("original_pretrained", "original_few_shot", "sentiment_fine_tuned", "mixed_fine_tuned")
-BASELINES = ("majority", "tfidf_logistic", "vader_lexicon")
+MODELS = (ORIGINAL, FEW_SHOT, *TUNED)
+RIVALS = ("original_probe", "majority", "tfidf_logistic", "vader_lexicon")
+PREPARED = Path("data/prepared")
 REPORTS = Path("reports")
 
 
 def main() -> None:
-    settings = read_settings("compare", "labels")
-    confidence = settings.compare.confidence
-
-    compared: dict[str, Any] = {}
-    cells = []
-    for system in (*MODELS, *BASELINES):
-        metrics = json.loads(Path(f"metrics/evaluate/{system}.json").read_text(encoding="utf-8"))
-        rows = read_table(PREDICTIONS / system / "sentiment.parquet", SENTIMENT_PREDICTIONS)
-        if not any(rows["scored"].is_valid().to_pylist()):
-            continue  # a baseline that does not know these labels
-        right = sum(
-            label == scored
-            for label, scored in zip(
-                rows["label"].to_pylist(), rows["scored"].to_pylist(), strict=True
-            )
-        )
-        if abs(right / len(rows) - metrics["accuracy"]) > 1e-9:
-            raise StudyError(f"{system}: metrics and predictions disagree; run `dvc repro`")
-        interval = wilson_interval(right, len(rows), confidence)
-        compared[system] = {
-            "accuracy": metrics["accuracy"],
-            "accuracy_low": interval[0],
-            "accuracy_high": interval[1],
-        }
-        cells.append(result_cells(system, metrics, interval))
-
-    ten = ten_answers()
-    for system in MODELS:
-        passed = [each.passed[system] for each in ten]
-        compared[system]["ten_followed"] = sum(done == of for done, of in passed)
-
-    positive = settings.labels.positive
-    averaged = f"of the label {positive}" if len(settings.labels.names) == 2 else "macro averages"
-    notes = [
-        f"accuracy: of the most likely label, with Wilson's {confidence:.0%} interval over test rows.",
-        f"F1, precision, recall: {averaged}.",
-        "invalid: free answers that name no label, read strictly.",
-        "exact: right answers to checkable tasks of families seen in training, and held out of it.",
-        "bare label: answers to general instructions that are nothing but a label.",
-        "These intervals are about these trained models: another training seed gives others.",
-    ]
-    files = (
-        "reports/results.md  reports/ten-instructions.md  the table and the answers, whole\n"
-        "predictions/SYSTEM/  every answer        metrics/  every figure\n"
-        "models/sentiment_fine_tuned/  models/mixed_fine_tuned/  the adapters"
+    # The last three tell which replicates are of this very recipe.
+    settings = read_settings(
+        "seed",
+        "training_seed",
+        "compare",
+        "instructify",
+        "labels",
+        "base_model",
+        "precision",
+        "train",
     )
-    write_text(REPORTS / "results.md", results_markdown(cells, notes))
-    write_text(REPORTS / "ten-instructions.md", ten_markdown(ten))
-    write_text(REPORTS / "summary.txt", summary_text(cells, ten, notes, files))
-    write_json(Path("metrics/compare.json"), compared)
+    labels, confidence, seed = settings.labels, settings.compare.confidence, settings.seed
+    pool = read_templates(Path(settings.instructify.templates), labels.names)
+    ten, hundred = load_ten(Path("data/raw/ten_instructions.yaml")), hundred_instructions()
+    test = read_table(PREPARED / "sentiment/test.parquet", SENTIMENT).to_pylist()
+    expected = [row["label"] for row in test]
+
+    # Each system by itself.
+    systems: dict[str, Figures] = {}
+    for system in (*MODELS, *RIVALS):
+        rows = read_labelled(system, test)
+        if not any(row["scored"] for row in rows):
+            continue  # a baseline that does not know these labels
+        labelled = measure_labelled(rows, test, labels, confidence, seed)
+        answering = None
+        if system in MODELS:
+            answering = measure_answering(
+                system, rows, pool, ten, hundred, ORIGINAL, labels, confidence
+            )
+        systems[system] = Figures(labelled, answering)
+
+    # Every pair, on the same rows.
+    scored = {system: figures.labelled.scored for system, figures in systems.items()}
+    verdicts = judge(expected, scored, confidence, settings.compare.margin)
+    differences = {
+        (first, second): bootstrap_differences(
+            expected, scored[first], scored[second], labels, confidence, seed
+        )
+        for first, second in combinations(scored, 2)
+    }
+
+    # The same over training seeds, where `make replicates` has trained under several.
+    recipe = recipe_of(settings.base_model, settings.precision, settings.train)
+    row_ids = [row["row_id"] for row in test]
+    seeds, by_seed = over_trainings(
+        scored, settings.training_seed, read_replicates(recipe, row_ids), expected
+    )
+    trainings = Trainings(
+        seeds,
+        {system: by_seed[system].mean(1).tolist() for system in TUNED},
+        judge_over_seeds(by_seed, TUNED, confidence, settings.compare.margin),
+    )
+
+    # What people reach, and which labels may be wrong.
+    raters = read_table(PREPARED / "raters.parquet", RATERS)
+    raters = raters.filter(pc.equal(raters["split"], "test"))
+    believed = {
+        system: found
+        for system in TUNED
+        if (found := systems[system].labelled.probabilities) is not None
+    }
+    ceilings = Ceilings(
+        one_rater(([row["agreement"] for row in test]), confidence),
+        panel_ceiling(raters["turned"].to_pylist()),
+        json.loads(Path("metrics/label_noise.json").read_text(encoding="utf-8"))["upper_bound"],
+        {
+            system: estimated_noise(each, expected, labels, confidence)
+            for system, each in believed.items()
+        },
+    )
+    suspicious = most_suspicious(list(believed.values()), expected, labels)
+
+    answers = ten_answers(ten)
+    report = results_markdown(
+        systems, verdicts, differences, trainings, ceilings, labels, confidence
+    )
+    write_text(REPORTS / "results.md", report)
+    bins = {system: each.labelled.bins for system, each in systems.items() if each.labelled.bins}
+    write_text(REPORTS / "figures/reliability.svg", reliability_figure(bins))
+    write_text(REPORTS / "figures/wordings.svg", template_figure(wording_accuracies(systems)))
+    write_text(REPORTS / "suspicious-rows.csv", suspicious_csv(suspicious, test, believed, labels))
+    hundred_followed = {
+        system: each.answering.hundred for system, each in systems.items() if each.answering
+    }
+    write_text(REPORTS / "ten-instructions.md", ten_markdown(answers, hundred_followed))
+    write_json(REPORTS / "ten-instructions.json", ten_json(answers))
+    write_json(Path("metrics/compare.json"), headline(systems, verdicts))
+    summary = summary_text(systems, verdicts, ceilings, answers)
+    write_text(REPORTS / "summary.txt", summary)
     write_log("compare")
-    print(summary_text(cells, ten, notes, files))
+    print(summary)
 
 
-def ten_answers() -> list[TenAnswers]:
+def over_trainings(
+    scored: Mapping[str, Sequence[str | None]],
+    own_seed: int,
+    replicates: Mapping[str, Mapping[int, Sequence[str]]],
+    expected: Sequence[str],
+) -> tuple[list[int], dict[str, NDArray[np.bool_]]]:
+    """The training seeds of both tuned systems, and which rows each system got right (S, n)."""
+    further = [set(replicates.get(system, {})) for system in TUNED]
+    seeds = [own_seed, *sorted(set.intersection(*further) - {own_seed})]
+    labels = np.array(expected)
+    right = {}
+    for system, own in scored.items():
+        found = replicates.get(system, {})
+        each = [own, *(found.get(seed, own) for seed in seeds[1:])]
+        right[system] = np.array([np.array(guesses, object) == labels for guesses in each], bool)
+    return seeds, right
+
+
+def ten_answers(ten: list[CheckedInstruction]) -> list[TenAnswers]:
     """The ten instructions with every model's answer, checked."""
-    answers = {
+    said = {
         system: read_table(PREDICTIONS / system / "ten.parquet", TEN_PREDICTIONS)["generated"]
         for system in MODELS
     }
-    ten = []
-    for at, entry in enumerate(load_ten(Path("data/raw/ten_instructions.yaml"))):
-        said = {system: answers[system][at].as_py() for system in MODELS}
-        checked = {system: results(entry, answer) for system, answer in said.items()}
-        passed = {
-            system: (sum(done for _, done in checks), len(checks))
-            for system, checks in checked.items()
-        }
-        ten.append(TenAnswers(entry.instruction, entry.input, said, passed))
-    return ten
+    return [
+        TenAnswers(
+            entry.instruction,
+            entry.input,
+            {system: said[system][at].as_py() for system in MODELS},
+            {system: results(entry, said[system][at].as_py()) for system in MODELS},
+        )
+        for at, entry in enumerate(ten)
+    ]
 
 
 if __name__ == "__main__":

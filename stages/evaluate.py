@@ -1,27 +1,34 @@
 """Let one model system answer the test rows: `evaluate.py SYSTEM`.
 
-It scores every label of every sentiment row and answers freely; it answers the general test
-instructions and the ten out-of-sample instructions.
+It scores every label of every labelled row and answers freely; it answers the general test
+instructions, the ten out-of-sample instructions and a hundred more, and tells how likely it finds
+the general instructions' own answers.
 """
 
 import argparse
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from command import run_stage, write_json, write_log
-from lm.answering import answer_prompts
+from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
-from prompts.checks import load_ten
+from prompts.checks import CheckedInstruction, load_ten
 from prompts.encode import Encoder
 from prompts.format import write_prompt
+from prompts.hundred import hundred_instructions
 from prompts.templates import Template, read_templates
 from rows.predictions import PREDICTIONS, write_sentiment_predictions
 from rows.tables import (
     GENERAL_PREDICTIONS,
     INSTRUCTIONS,
+    LIKELIHOODS,
+    SCORES,
+    STATES,
     TEN_PREDICTIONS,
+    TOKENS,
     read_table,
     table_of,
     write_table,
@@ -39,45 +46,122 @@ ADAPTERS = {
     "mixed_fine_tuned": Path("models/mixed_fine_tuned"),
 }
 Shots = Sequence[tuple[str, str]]
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class System:
+    """A model that answers, with the encoder of each task: a few-shot prompt has its examples there."""
+
+    name: str
+    model: Any
+    encoders: Mapping[str, Encoder]
+    batch_size: int
+
+    def prompts(self, task: str, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encoders[task].prompt(text) for text in texts]
+
+    def answer(self, what: str, task: str, texts: Sequence[str], limit: int) -> list[Answer]:
+        """Answer freely, in at most `limit` tokens."""
+        return self.score(what, task, texts, None, limit)
+
+    def score(
+        self, what: str, task: str, texts: Sequence[str], choices: Any, limit: int = 0
+    ) -> list[Answer]:
+        """Score the choices, the same number of texts for each prompt, and answer freely."""
+        encoder = self.encoders[task]
+        if choices is not None:
+            choices = [[encoder.answer(choice) for choice in each] for each in choices]
+        prompts, name = self.prompts(task, texts), f"{self.name} {what}"
+        return answer_prompts(self.model, encoder, prompts, choices, limit, self.batch_size, name)
 
 
 def main() -> None:
-    system = _arguments()
+    name = _arguments()
     settings = read_settings(
         "seed", "prompt_format", "instructify", "labels", "precision", "evaluate"
     )
     make_repeatable(settings.seed)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(Path(settings.instructify.templates), labels.names)
-    model = load_system(BASE, ADAPTERS[system], settings.precision)
     shots: dict[str, Shots] = {"sentiment": (), "general": ()}
-    if system == "original_few_shot":
+    if name == "original_few_shot":
         shots = draw_shots(limits.few_shot_examples, labels, settings.seed)
     tokenizer = load_tokenizer(BASE)
-    encoders = {
-        task: Encoder(tokenizer, settings.prompt_format, examples)
-        for task, examples in shots.items()
-    }
-
-    def answer(rows: list[str], task: str, choices: Any, limit: int, name: str) -> list[Any]:
-        encoder, size = encoders[task], limits.batch_size
-        prompts = [encoder.prompt(prompt) for prompt in rows]
-        return answer_prompts(model, encoder, prompts, choices, limit, size, f"{system} {name}")
+    system = System(
+        name,
+        load_system(BASE, ADAPTERS[name], settings.precision),
+        {task: Encoder(tokenizer, settings.prompt_format, each) for task, each in shots.items()},
+        limits.batch_size,
+    )
 
     # The labelled rows: the log-likelihood of every label, and a free answer read strictly.
     rows = read_table(INSTRUCTIONS_DIR / "sentiment/test.parquet", INSTRUCTIONS).to_pylist()
+    answers = score_rows(system, "sentiment", rows, pool, labels, limits.max_new_tokens_sentiment)
+    sentiment = read_answers(rows, answers, pool, labels)
+    tokens = count_tokens(system, rows, answers)
+    write_sentiment_predictions(name, sentiment)
+    write_table(PREDICTIONS / name / "tokens.parquet", table_of(tokens, TOKENS))
+    if name == "original_pretrained":  # what the probe reads
+        states = [
+            {"row_id": row["row_id"], "state": answer.state.tolist()}
+            for row, answer in zip(rows, answers, strict=True)
+        ]
+        write_table(PREDICTIONS / name / "states.parquet", table_of(states, STATES))
+
+    # Scores alone: of rows that may set a threshold, and of some test rows in every wording.
+    for split in ("validation", "wordings"):
+        rows = read_table(INSTRUCTIONS_DIR / f"sentiment/{split}.parquet", INSTRUCTIONS).to_pylist()
+        scores = read_answers(rows, score_rows(system, split, rows, pool, labels), pool, labels)
+        write_table(PREDICTIONS / name / f"{split}.parquet", table_of(scores, SCORES))
+
+    # The general instructions: those with one right answer are right or wrong, and how likely the
+    # model finds the answer of others tells what it has forgotten.
+    rows = read_table(INSTRUCTIONS_DIR / "general/test.parquet", INSTRUCTIONS).to_pylist()
+    general = answer_general(system, rows, limits.max_new_tokens_general)
+    write_table(PREDICTIONS / name / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
+    likelihoods = find_likelihoods(system, rows)
+    write_table(PREDICTIONS / name / "likelihoods.parquet", table_of(likelihoods, LIKELIHOODS))
+
+    # The ten out-of-sample instructions, and a hundred more that programs check.
+    for what, entries, limit in (
+        ("ten", load_ten(Path("data/raw/ten_instructions.yaml")), limits.max_new_tokens_ten),
+        ("hundred", hundred_instructions(), limits.max_new_tokens_hundred),
+    ):
+        asked = [
+            write_prompt(settings.prompt_format, entry.instruction, entry.input)
+            for entry in entries
+        ]
+        answers = system.answer(f"{what} instructions", "general", asked, limit)
+        said = [_said(entry, answer) for entry, answer in zip(entries, answers, strict=True)]
+        write_table(PREDICTIONS / name / f"{what}.parquet", table_of(said, TEN_PREDICTIONS))
+
+    metrics = measure(sentiment, tokens, general, labels, pool)
+    write_json(Path(f"metrics/evaluate/{name}.json"), metrics)
+    write_log(f"evaluate_{name}")
+    print(f"{name}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
+
+
+def score_rows(
+    system: System,
+    what: str,
+    rows: Rows,
+    pool: Sequence[Template],
+    labels: Labels,
+    limit: int = 0,
+) -> list[Answer]:
+    """The log-likelihood of every label of every row, and a free answer of at most `limit` tokens."""
     by_id = {template.id: template for template in pool}
-    choices = [
-        _choices(by_id[row["template"]], labels.names, encoders["sentiment"]) for row in rows
-    ]
-    answers = answer(
-        [row["prompt"] for row in rows],
-        "sentiment",
-        choices,
-        limits.max_new_tokens_sentiment,
-        "sentiment",
-    )
-    sentiment = [
+    choices = [by_id[row["template"]].completions(labels.names) for row in rows]
+    return system.score(what, "sentiment", [row["prompt"] for row in rows], choices, limit)
+
+
+def read_answers(
+    rows: Rows, answers: Sequence[Answer], pool: Sequence[Template], labels: Labels
+) -> Rows:
+    """Both readings of the answers: the most likely label, and the one that the free answer names."""
+    by_id = {template.id: template for template in pool}
+    return [
         {
             **{key: row[key] for key in ("row_id", "label", "template", "prompt")},
             "log_likelihoods": given.log_likelihoods,
@@ -88,11 +172,24 @@ def main() -> None:
         for row, given in zip(rows, answers, strict=True)
     ]
 
-    # The general instructions: those with one right answer are right or wrong.
-    rows = read_table(INSTRUCTIONS_DIR / "general/test.parquet", INSTRUCTIONS).to_pylist()
-    limit = limits.max_new_tokens_general
-    answers = answer([row["prompt"] for row in rows], "general", None, limit, "general")
-    general = [
+
+def count_tokens(system: System, rows: Rows, answers: Sequence[Answer]) -> Rows:
+    """What each row costs: the tokens of its prompt, examples included, and of the free answer."""
+    prompts = system.prompts("sentiment", [row["prompt"] for row in rows])
+    return [
+        {
+            "row_id": row["row_id"],
+            "prompt_tokens": len(prompt),
+            "generated_tokens": given.tokens,
+        }
+        for row, prompt, given in zip(rows, prompts, answers, strict=True)
+    ]
+
+
+def answer_general(system: System, rows: Rows, limit: int) -> Rows:
+    """A free answer to every general instruction, judged where there is one right answer."""
+    answers = system.answer("general", "general", [row["prompt"] for row in rows], limit)
+    return [
         {
             **{key: row[key] for key in ("row_id", "family", "prompt")},
             "expected": row["completion"],
@@ -102,25 +199,24 @@ def main() -> None:
         for row, given in zip(rows, answers, strict=True)
     ]
 
-    # The ten out-of-sample instructions.
-    entries = load_ten(Path("data/raw/ten_instructions.yaml"))
-    asked = [
-        write_prompt(settings.prompt_format, entry.instruction, entry.input) for entry in entries
-    ]
-    limit = limits.max_new_tokens_ten
-    answers = answer(asked, "general", None, limit, "ten instructions")
-    ten = [
-        {"instruction": entry.instruction, "input": entry.input, "generated": given.text}
-        for entry, given in zip(entries, answers, strict=True)
-    ]
 
-    write_sentiment_predictions(system, sentiment)
-    write_table(PREDICTIONS / system / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
-    write_table(PREDICTIONS / system / "ten.parquet", table_of(ten, TEN_PREDICTIONS))
-    metrics = measure(sentiment, general, labels, pool)
-    write_json(Path(f"metrics/evaluate/{system}.json"), metrics)
-    write_log(f"evaluate_{system}")
-    print(f"{system}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
+def find_likelihoods(system: System, rows: Rows) -> Rows:
+    """The log-likelihood of the own answer of every general row that no program made."""
+    rows = [row for row in rows if row["family"] is None]
+    encoder = system.encoders["general"]
+    prompts = system.prompts("general", [row["prompt"] for row in rows])
+    answers = [encoder.answer(row["completion"]) for row in rows]
+    found = answer_log_likelihoods(
+        system.model, encoder, prompts, answers, system.batch_size, f"{system.name} likelihoods"
+    )
+    return [
+        {
+            "row_id": row["row_id"],
+            "log_likelihood": log_likelihood,
+            "tokens": len(answer),
+        }
+        for row, log_likelihood, answer in zip(rows, found, answers, strict=True)
+    ]
 
 
 def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
@@ -149,19 +245,11 @@ def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
 
 
 def measure(
-    sentiment: list[dict[str, Any]],
-    general: list[dict[str, Any]],
-    labels: Labels,
-    pool: Sequence[Template],
+    sentiment: Rows, tokens: Rows, general: Rows, labels: Labels, pool: Sequence[Template]
 ) -> dict[str, Any]:
     """The figures of `metrics/evaluate/SYSTEM.json`, from the predictions alone."""
     expected = [row["label"] for row in sentiment]
     parsed = [row["parsed"] for row in sentiment]
-    held_out = {template.id for template in pool if template.held_out}
-    wordings = {
-        name: [row for row in sentiment if (row["template"] in held_out) == is_held_out]
-        for name, is_held_out in (("seen", False), ("held_out", True))
-    }
     trained = {family.name for family in FAMILIES if not family.held_out}
     seen = [row["exact"] for row in general if row["family"] in trained]
     unseen = [row["exact"] for row in general if row["family"] and row["family"] not in trained]
@@ -169,12 +257,10 @@ def measure(
         any(template.label_in(row["generated"], labels.names) for template in pool)
         for row in general
     ]
+    spent = [row["prompt_tokens"] + row["generated_tokens"] for row in tokens]
     return {
         **classification_metrics(expected, [row["scored"] for row in sentiment], labels),
-        "templates": {
-            f"accuracy_{name}": _share([row["scored"] == row["label"] for row in rows])
-            for name, rows in wordings.items()
-        },
+        "tokens_per_row": sum(spent) / len(spent),
         "generated": {
             **classification_metrics(expected, parsed, labels),
             "invalid_rate": _share([label is None for label in parsed]),
@@ -190,8 +276,8 @@ def measure(
     }
 
 
-def _choices(template: Template, labels: Sequence[str], encoder: Encoder) -> list[list[int]]:
-    return [encoder.answer(completion) for completion in template.completions(labels)]
+def _said(entry: CheckedInstruction, answer: Answer) -> dict[str, str]:
+    return {"instruction": entry.instruction, "input": entry.input, "generated": answer.text}
 
 
 def _share(truths: Sequence[bool]) -> float | None:

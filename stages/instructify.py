@@ -30,6 +30,17 @@ def main() -> None:
         write_table(INSTRUCTIONS_DIR / "sentiment" / f"{split}.parquet", table)
         print(f"sentiment {split}: {len(table)} instructions in {len(wordings)} wordings")
 
+    # Some of the test rows in every other wording as well: how much does the wording alone decide?
+    count = min(settings.instructify.wording_rows, len(rows))
+    drawn = random.Random(f"{settings.seed}:wordings").sample(range(len(rows)), count)
+    parts = []
+    for template in pool:
+        others = [at for at in sorted(drawn) if table["template"][at].as_py() != template.id]
+        some = rows.take(pa.array(others, pa.int64())).combine_chunks()
+        parts.append(write_sentiment(some, [template], labels, settings.prompt_format, ""))
+    write_table(INSTRUCTIONS_DIR / "sentiment/wordings.parquet", concat(parts))
+    print(f"sentiment wordings: {count} test rows in each of {len(pool)}")
+
     for split in ("train", "test"):
         rows = read_table(PREPARED / "general" / f"{split}.parquet", GENERAL)
         table = write_general(rows, settings.prompt_format)

@@ -1,34 +1,50 @@
 """Load the labelled rows and the general instructions, check every row, split, remove test leaks."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from command import StudyError, run_stage, write_json, write_log
 from rows.checks import (
     Checked,
     check_splits,
+    contradictions,
     general_check,
+    remove_leaks,
     require_rows,
     sentiment_check,
     stop_at_too_many,
+    take_rows,
 )
+from rows.raters import count_raters, turned_share
 from rows.sources import load_splits
-from rows.tables import GENERAL, REJECTED, SENTIMENT, table_of, write_table
+from rows.tables import GENERAL, RATERS, REJECTED, SENTIMENT, table_of, write_table
 from rows.tasks import FAMILIES, Task, make_tasks
-from settings import GeneralSource, SentimentSource, TasksSource, read_settings
+from settings import (
+    GeneralFiles,
+    GeneralHub,
+    GeneralPackage,
+    SentimentSource,
+    TasksSource,
+    read_settings,
+)
+from stats.power import power, smallest_difference
 
 PREPARED = Path("data/prepared")
+DISAGREEING = 0.1  # a tenth of the rows is about what two good systems disagree on
+LARGE = 0.05  # a smallest difference above this is worth a warning
 
 
 def main() -> None:
     settings = read_settings("seed", "prepare", "sources", "labels")
 
-    sentiment = prepare_sentiment(settings.sources.sentiment, settings.seed)
-    general = [
-        prepare_general(source, settings.seed)
-        for source in settings.sources.general
-        if not isinstance(source, TasksSource)
-    ]
+    similarity = settings.prepare.leak_similarity
+    sentiment = prepare_sentiment(settings.sources.sentiment, similarity, settings.seed)
+    files = [each for each in settings.sources.general if not isinstance(each, TasksSource)]
+    general = prepare_general(files, similarity, settings.seed)
     stop_at_too_many([sentiment, *general], settings.prepare.max_rejected_share)
     require_rows(sentiment, "sentiment")
     for checked in general:
@@ -63,35 +79,92 @@ def main() -> None:
         for row in checked.aside
     ]
     write_table(PREPARED / "rejected.parquet", table_of(aside, REJECTED))
+    raters = rate(sentiment, settings.sources.sentiment, settings.seed)
+    write_table(PREPARED / "raters.parquet", table_of(raters, RATERS))
 
+    contradicting = contradictions(sentiment)
+    n_test = len(sentiment.rows["test"])
     account = {
         "sentiment": sentiment.account,
         "general": {f"source_{at}": checked.account for at, checked in enumerate(general)},
         "tasks": {f"source_{at}": made["account"] for at, made in enumerate(tasks)},
         "labels": counts,
+        "contradictions": contradicting,
+        "n_test": n_test,
+        "smallest_difference": what_can_show(n_test),
     }
     write_json(Path("metrics/prepare.json"), account)
     write_log("prepare")
+    if count := contradicting["all"]["rows"]:
+        print(f"sentiment: {count} rows repeat a text with another label: rejected.parquet")
     for split, told in sentiment.account.items():
         print(f"sentiment {split}: " + ", ".join(f"{key} {n}" for key, n in told.items() if n))
 
 
-def prepare_sentiment(source: SentimentSource, seed: int) -> Checked:
+def prepare_sentiment(source: SentimentSource, similarity: float, seed: int) -> Checked:
     """Check and split the labelled rows of `source`."""
     raw = load_splits(source)
     check = sentiment_check([row for rows in raw.values() for row in rows], source)
     shares = {"validation": source.validation_share, "test": source.test_share}
     missing = {split: share for split, share in shares.items() if share and split not in raw}
-    return check_splits(raw, check, missing, dict(source.take), seed)
+    checked = check_splits(raw, check, missing, seed)
+    remove_leaks([checked], similarity)
+    take_rows(checked, dict(source.take), seed)
+    return checked
 
 
-def prepare_general(source: GeneralSource, seed: int) -> Checked:
-    """Check and split general instructions; they have no validation split."""
-    assert not isinstance(source, TasksSource)
-    raw = load_splits(source)
-    check = general_check([row for rows in raw.values() for row in rows], source)
-    missing = {"test": source.test_share} if source.test_share and "test" not in raw else {}
-    return check_splits(raw, check, missing, dict(source.take), seed)
+def prepare_general(
+    sources: Sequence[GeneralPackage | GeneralFiles | GeneralHub], similarity: float, seed: int
+) -> list[Checked]:
+    """Check and split general instructions, free of leaks between sources; none for validation."""
+    found = []
+    for source in sources:
+        raw = load_splits(source)
+        check = general_check([row for rows in raw.values() for row in rows], source)
+        missing = {"test": source.test_share} if source.test_share and "test" not in raw else {}
+        found.append(check_splits(raw, check, missing, seed))
+    remove_leaks(found, similarity)
+    for source, checked in zip(sources, found, strict=True):
+        take_rows(checked, dict(source.take), seed)
+    return found
+
+
+def rate(sentiment: Checked, source: SentimentSource, seed: int) -> list[dict[str, Any]]:
+    """Of every row that has ratings: how many raters agree with its label, and would others."""
+    generator = np.random.default_rng(seed)
+    return [
+        {
+            "row_id": row.row_id,
+            "split": split,
+            **count_raters(row.ratings, row.stratum, source.bands),
+            "turned": turned_share(row.ratings, row.stratum, source.bands, generator),
+        }
+        for split, rows in sentiment.rows.items()
+        for row in rows
+        if row.ratings
+    ]
+
+
+def what_can_show(n: int) -> float | None:
+    """The smallest difference of accuracy that n test rows show; a warning where that is large.
+
+    With 80% power, by the exact McNemar test at 5%, of systems that disagree on a tenth of the rows.
+    """
+    smallest = smallest_difference(n, DISAGREEING)
+    if smallest is not None:
+        print(f"{n} test rows show a difference of accuracy from {100 * smallest:.1f} points on")
+    if smallest is None or smallest > LARGE:
+        enough = next(
+            more for more in range(n, 10**6, 10) if power(more, DISAGREEING, LARGE) >= 0.8
+        )
+        shown = "none at all" if smallest is None else f"none under {100 * smallest:.1f} points"
+        print(
+            f"WARNING: {n} test rows are few: of two systems that disagree on a tenth of them, {shown} "
+            f"will show as a difference. For {100 * LARGE:.0f} points it takes about {enough} test rows: "
+            "raise sources.sentiment.test_share or take.test.",
+            file=sys.stderr,
+        )
+    return smallest
 
 
 def make_task_rows(source: TasksSource, seed: int) -> dict[str, Any]:

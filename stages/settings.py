@@ -19,6 +19,7 @@ PROFILES = Path("profiles")
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Split = Literal["train", "validation", "test"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -38,10 +39,12 @@ class Section(BaseModel):
 
 class Prepare(Section):
     max_rejected_share: Share
+    leak_similarity: Annotated[float, Field(gt=0, le=1)]
 
 
 class Instructify(Section):
     templates: str
+    wording_rows: Count
 
     @field_validator("templates")
     @classmethod
@@ -64,11 +67,13 @@ class Mix(Section):
 
 class Compare(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    margin: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Params(Section):
     profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
+    training_seed: Seed
     prompt_format: Literal["alpaca", "chat"]
     prepare: Prepare
     instructify: Instructify
@@ -357,6 +362,7 @@ class Evaluate(Section):
     max_new_tokens_sentiment: Count
     max_new_tokens_general: Count
     max_new_tokens_ten: Count
+    max_new_tokens_hundred: Count
     few_shot_examples: Count
 
 
@@ -390,6 +396,7 @@ class Settings:
 
     profile: str
     seed: int
+    training_seed: int
     prompt_format: Literal["alpaca", "chat"]
     prepare: Prepare
     instructify: Instructify

@@ -22,8 +22,8 @@ VALIDATION_ROWS = Path("data/instructions/sentiment/validation.parquet")
 
 def main() -> None:
     which = _arguments()
-    settings = read_settings("seed", "prompt_format", "precision", "train")
-    make_repeatable(settings.seed)
+    settings = read_settings("training_seed", "prompt_format", "precision", "train")
+    make_repeatable(settings.training_seed)
 
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
     train = _encode(TRAINING_ROWS[which], encoder, settings.train.max_length)
@@ -41,7 +41,7 @@ def main() -> None:
             validation,
             settings.train,
             settings.precision,
-            settings.seed,
+            settings.training_seed,
             partial / "scratch",
             f"train_{which}",
         )

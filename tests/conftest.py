@@ -19,11 +19,12 @@ REPO = Path(__file__).resolve().parents[1]
 PARAMS: dict[str, Any] = {
     "profile": "small",
     "seed": 42,
+    "training_seed": 42,
     "prompt_format": "alpaca",
-    "prepare": {"max_rejected_share": 0.05},
-    "instructify": {"templates": "templates/sentiment.yaml"},
+    "prepare": {"max_rejected_share": 0.05, "leak_similarity": 1},
+    "instructify": {"templates": "templates/sentiment.yaml", "wording_rows": 20},
     "mix": {"general_rows": 20, "general_share": None},
-    "compare": {"confidence": 0.95},
+    "compare": {"confidence": 0.95, "margin": 0.01},
 }
 PROFILE: dict[str, Any] = {
     "sources": {
@@ -66,6 +67,7 @@ PROFILE: dict[str, Any] = {
         "max_new_tokens_sentiment": 4,
         "max_new_tokens_general": 8,
         "max_new_tokens_ten": 8,
+        "max_new_tokens_hundred": 8,
         "few_shot_examples": 2,
     },
 }
@@ -237,7 +239,7 @@ def toy_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 TRACKED = (
     *("dvc.yaml", "params.yaml", "stages", "scripts", "templates", "profiles/pocket.yaml"),
-    *("data/raw", ".dvc/config", ".dvcignore", ".gitignore"),
+    *("data/raw", "data/replicates", ".dvc/config", ".dvcignore", ".gitignore"),
 )
 
 
@@ -275,6 +277,8 @@ def write_toy_study(folder: Path, base: Path) -> None:
 
     params = (folder / "params.yaml").read_text(encoding="utf-8")
     few = re.sub(r"general_rows: \d+", "general_rows: 12", params)
+    few = re.sub(r"wording_rows: \d+", "wording_rows: 6", few)
+    few = re.sub(r"leak_similarity: [.\d]+", "leak_similarity: 1", few)  # its rows are all alike
     (folder / "params.yaml").write_text(few, encoding="utf-8")
     path = folder / "profiles/pocket.yaml"
     profile = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -293,7 +297,10 @@ def write_toy_study(folder: Path, base: Path) -> None:
         batch_size=8, gradient_accumulation=1, lora_layers=1, lora_rank=4, validate_every=2
     )
     profile["evaluate"].update(
-        max_new_tokens_sentiment=3, max_new_tokens_general=4, max_new_tokens_ten=4
+        max_new_tokens_sentiment=3,
+        max_new_tokens_general=4,
+        max_new_tokens_ten=4,
+        max_new_tokens_hundred=4,
     )
     path.write_text(yaml.safe_dump(profile, sort_keys=False), encoding="utf-8")
     shutil.copyfile(path, folder / "profiles/unused.yaml")

@@ -12,9 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rows.checks import SPLITS
-from rows.tables import GENERAL, INSTRUCTIONS, REJECTED, SENTIMENT
-from rows.tasks import FAMILIES
+from prepare import rate, what_can_show
+from rows.checks import SPLITS, Checked, check_splits, sentiment_check
+from rows.sources import RawRow
+from rows.tables import GENERAL, INSTRUCTIONS, RATERS, REJECTED, SENTIMENT
+from rows.tasks import FAMILIES, make_tasks
+from settings import SentimentFiles
+from stats.power import power, smallest_difference
 
 Change = Callable[[Path, str, object], None]
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,9 +35,11 @@ OUTPUTS = {
     "data/prepared/general/train.parquet": GENERAL,
     "data/prepared/general/test.parquet": GENERAL,
     "data/prepared/rejected.parquet": REJECTED,
+    "data/prepared/raters.parquet": RATERS,
     "data/instructions/sentiment/train.parquet": INSTRUCTIONS,
     "data/instructions/sentiment/validation.parquet": INSTRUCTIONS,
     "data/instructions/sentiment/test.parquet": INSTRUCTIONS,
+    "data/instructions/sentiment/wordings.parquet": INSTRUCTIONS,
     "data/instructions/general/train.parquet": INSTRUCTIONS,
     "data/instructions/general/test.parquet": INSTRUCTIONS,
     "data/mixed/train.parquet": INSTRUCTIONS,
@@ -46,7 +52,9 @@ def made_in(folder: Path, make_study: Callable[[Path], None], run_stage: RunStag
     for number, stage in enumerate(STAGES):
         done = run_stage(folder, stage, PYTHONHASHSEED=f"{len(folder.name)}{number}")
         assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+        warned = "WARNING: 30 test rows are few" if stage == "prepare" else ""
+        assert done.stderr.startswith(warned)
+        assert done.stderr.count("\n") == bool(warned)
     return folder
 
 
@@ -87,7 +95,8 @@ def test_the_stages_write_the_tables_of_the_contracts_and_nothing_else(made: Pat
     assert {name for name in written if not name.startswith("data/raw/")} == set(OUTPUTS)
     for name, schema in OUTPUTS.items():
         assert pq.read_schema(made / name).equals(schema), name
-        assert pq.read_metadata(made / name).num_rows > 0, name
+        has_rows = schema is not RATERS  # the study's tweets have no ratings
+        assert (pq.read_metadata(made / name).num_rows > 0) == has_rows, name
 
 
 def test_the_account_of_every_row_adds_up(made: Path) -> None:
@@ -106,6 +115,9 @@ def test_the_account_of_every_row_adds_up(made: Path) -> None:
         rows = rows_of(made / f"data/prepared/sentiment/{split}.parquet")
         assert account["sentiment"][split]["out"] == len(rows)
         assert account["labels"][split] == Counter(row["label"] for row in rows)
+        assert account["contradictions"][split] == {"texts": 0, "rows": 0}
+    assert account["n_test"] == 30
+    assert account["smallest_difference"] == smallest_difference(30, 0.1)
     for split in ("train", "test"):
         rows = rows_of(made / f"data/prepared/general/{split}.parquet")
         of_files, of_tasks = account["general"]["source_0"], account["tasks"]["source_0"]
@@ -150,9 +162,26 @@ def test_families_kept_for_evaluation_are_in_no_training_row(made: Path) -> None
     assert held_out <= test
 
 
+def test_some_test_rows_are_asked_in_every_wording_once(made: Path) -> None:
+    asked = rows_of(made / "data/instructions/sentiment/test.parquet")
+    others = rows_of(made / "data/instructions/sentiment/wordings.parquet")
+    chosen = {row["row_id"] for row in others}
+    assert len(chosen) == 20
+    pairs = Counter(
+        (row["row_id"], row["template"])
+        for row in [*others, *(row for row in asked if row["row_id"] in chosen)]
+    )
+    assert set(pairs.values()) == {1}
+    assert len(pairs) == 20 * 8
+    by_id = {row["row_id"]: row["label"] for row in asked}
+    assert all(row["label"] == by_id[row["row_id"]] for row in others)
+
+
 def test_every_row_is_written_as_one_instruction_in_the_same_order(made: Path) -> None:
     for kind in ("sentiment", "general"):
         for path in (made / f"data/instructions/{kind}").glob("*.parquet"):
+            if path.stem == "wordings":
+                continue
             before = rows_of(made / f"data/prepared/{kind}" / path.name)
             after = rows_of(path)
             assert [row["row_id"] for row in after] == [row["row_id"] for row in before]
@@ -317,6 +346,89 @@ def test_ratings_become_labels_and_neutral_ones_are_counted(
     }
     for of in account["labels"].values():
         assert abs(of["negative"] - of["positive"]) <= 1
+
+
+def test_raters_are_counted_for_every_row_that_has_ratings() -> None:
+    source = SentimentFiles.model_validate(
+        {
+            "kind": "files",
+            "splits": {"train": "a.csv"},
+            "columns": {"text": "text", "rating": "rating"},
+            "bands": {"negative": {"max": -0.5}, "positive": {"min": 0.5}},
+            "validation_share": 0.1,
+            "test_share": 0.1,
+        }
+    )
+    ratings = ["[3, 1, -1]", [-2, -2], "[]", None]
+    raw = [
+        RawRow("a.csv", at, {"text": f"Text {at}", "rating": mean}, ratings=each)
+        for at, (mean, each) in enumerate(zip((1, -2, 1, 1), ratings, strict=True), start=1)
+    ]
+    checked = check_splits({"train": raw}, sentiment_check(raw, source), {}, 1)
+    first, second = rate(checked, source, 1)
+    assert first.pop("turned") == pytest.approx(4 / 27, abs=0.045)  # of 27 panels
+    assert first == {
+        "row_id": "train-000001",
+        "split": "train",
+        "raters": 3,
+        "named": 3,
+        "agreeing": 2,
+    }
+    assert (second["raters"], second["agreeing"], second["turned"]) == (2, 2, 0)
+    agreements = [row.values["agreement"] for row in checked.rows["train"]]
+    assert agreements == [2 / 3, 1, None, None]
+    assert rate(Checked(), source, 1) == []
+
+
+def test_a_small_test_set_is_warned_of_with_the_rows_that_would_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert what_can_show(1000) == smallest_difference(1000, 0.1)
+    told = capsys.readouterr()
+    assert "1000 test rows show a difference of accuracy from 2.9 points on" in told.out
+    assert not told.err
+    for n, shown in ((5, "none at all"), (100, "none under ")):
+        what_can_show(n)
+        warning = capsys.readouterr().err
+        assert warning.startswith(f"WARNING: {n} test rows are few")
+        assert shown in warning
+        enough = int(warning.split("about ")[1].split(" ")[0])
+        assert power(enough, 0.1, 0.05) >= 0.8 > power(enough - 10, 0.1, 0.05)
+
+
+def test_training_instructions_leave_for_another_files_test_rows_made_tasks_stay(
+    study: Path, change: Change, run_stage: RunStage
+) -> None:
+    made = make_tasks(24, 42, [family for family in FAMILIES if not family.held_out])[0]
+    files = {
+        "one_train": [("How do bees make honey?", ""), ("Name three rivers.", "")],
+        "one_test": [("Tell me of a town.", "")],
+        "two_train": [("Write a poem.", "It is winter."), ("TELL me of a town", "")],
+        "two_test": [("How do bees make honey", ""), (made.instruction, made.input)],
+    }
+    for name, rows in files.items():
+        said = [{"instruction": text, "input": more, "output": "Well."} for text, more in rows]
+        lines = "".join(json.dumps(row) + "\n" for row in said)
+        (study / f"data/raw/{name}.jsonl").write_text(lines, encoding="utf-8")
+    sources: list[object] = [
+        {
+            "kind": "files",
+            "splits": {split: f"data/raw/{name}_{split}.jsonl" for split in ("train", "test")},
+        }
+        for name in ("one", "two")
+    ]
+    tasks = {"kind": "tasks", "train": 24, "test_seen": 12, "test_held_out": 7}
+    change(study / PROFILE, "sources.general", [*sources, tasks])
+    done = run_stage(study, "prepare")
+    assert done.returncode == 0, done.stderr
+    train = rows_of(study / "data/prepared/general/train.parquet")
+    of_files = [row["instruction"] for row in train if not row["family"]]
+    assert of_files == ["Name three rivers.", "Write a poem."]
+    assert made.instruction in [row["instruction"] for row in train if row["family"]]
+    assert len(train) == 24 + 2
+    assert len(rows_of(study / "data/prepared/general/test.parquet")) == 19 + 3
+    account = json.loads((study / "metrics/prepare.json").read_text(encoding="utf-8"))
+    assert [source["train"]["leaks"] for source in account["general"].values()] == [1, 1]
 
 
 # --- a user's mistakes ------------------------------------------------------------------------
@@ -527,7 +639,8 @@ def test_too_many_bad_rows_stop_with_ten_of_them_and_a_count(
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_data_stage_imports_nothing_heavy(repo: Path, stage: str) -> None:
-    heavy = ["torch", "transformers", "datasets", "sklearn", "pandas", "scipy"]
+    heavy = ["torch", "transformers", "datasets", "sklearn", "pandas"]
+    heavy += [] if stage == "prepare" else ["scipy"]  # prepare says what the test rows can show
     code = f"import sys, {stage}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -185,7 +185,7 @@ def test_charts_and_artifacts_lie_in_outs() -> None:
         for path in (content["y"] if isinstance(content.get("y"), dict) else [name])
     ]
     files += [artifact["path"] for artifact in DVC["artifacts"].values()]
-    assert len(files) == 4 + 7 + 2
+    assert len(files) == 4 + 8 + 2
     for path in files:
         assert any(path == out or path.startswith(f"{out}/") for out in outs), path
 

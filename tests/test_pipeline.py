@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pages.results import WIDTH
+from pages.tables import WIDTH
 from rows import tables
 
 assert lm
@@ -28,10 +29,12 @@ EVALUATE = {
     "evaluate@sentiment_fine_tuned",
     "evaluate@mixed_fine_tuned",
 }
+ANSWER = EVALUATE | {"probe"}
 TRAIN = {"train_sentiment", "train_mixed"}
-ALL = {"prepare", "base_model", "instructify", "mix", "baselines", "compare"} | TRAIN | EVALUATE
+ALL = {"prepare", "base_model", "instructify", "mix", "probe", "baselines", "compare"}
+ALL |= TRAIN | EVALUATE
 MODELS = [name.removeprefix("evaluate@") for name in sorted(EVALUATE)]
-BASELINES = ["majority", "tfidf_logistic", "vader_lexicon"]
+BASELINES = ["original_probe", "majority", "tfidf_logistic", "vader_lexicon"]
 
 
 def dvc(run_in: Command, folder: Path, *arguments: str) -> str:
@@ -104,6 +107,8 @@ def test_nothing_that_a_stage_writes_is_left_for_git_to_find(
 def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
     contract = {
         "data/prepared/rejected.parquet": tables.REJECTED,
+        "data/prepared/raters.parquet": tables.RATERS,
+        "data/instructions/sentiment/wordings.parquet": tables.INSTRUCTIONS,
         "data/mixed/train.parquet": tables.INSTRUCTIONS,
     }
     for split in ("train", "validation", "test"):
@@ -117,6 +122,13 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
     for system in MODELS:
         contract[f"predictions/{system}/general.parquet"] = tables.GENERAL_PREDICTIONS
         contract[f"predictions/{system}/ten.parquet"] = tables.TEN_PREDICTIONS
+        contract[f"predictions/{system}/hundred.parquet"] = tables.TEN_PREDICTIONS
+        contract[f"predictions/{system}/validation.parquet"] = tables.SCORES
+        contract[f"predictions/{system}/wordings.parquet"] = tables.SCORES
+        contract[f"predictions/{system}/likelihoods.parquet"] = tables.LIKELIHOODS
+        contract[f"predictions/{system}/tokens.parquet"] = tables.TOKENS
+    contract["predictions/original_pretrained/states.parquet"] = tables.STATES
+    contract["data/replicates/predictions.parquet"] = tables.REPLICATES
     found = {str(path.relative_to(finished)) for path in finished.glob("*/**/*.parquet")}
     assert {path for path in found if not path.startswith(".dvc/")} == set(contract)
     for path, schema in contract.items():
@@ -145,8 +157,12 @@ def test_metrics_of_every_system(finished: Path, system: str) -> None:
 
 def test_metrics_of_the_other_stages(finished: Path) -> None:
     metrics = finished / "metrics"
-    assert _json(metrics / "prepare.json").keys() == {"sentiment", "general", "tasks", "labels"}
-    assert _json(metrics / "compare.json").keys() == {*MODELS, *BASELINES}
+    told = {"sentiment", "general", "tasks", "labels", "contradictions"}
+    assert _json(metrics / "prepare.json").keys() == told | {"n_test", "smallest_difference"}
+    compared = _json(metrics / "compare.json")
+    assert compared["systems"].keys() == {*MODELS, *BASELINES}
+    assert len(compared["pairs"]) == 28
+    assert 0 <= _json(metrics / "label_noise.json")["upper_bound"] <= 1
     for which, rows in (("sentiment", 24), ("mixed", 36)):
         account = _json(metrics / f"train_{which}.json")
         assert account["rows"] == rows
@@ -163,7 +179,9 @@ def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None
     for system in (*MODELS, *BASELINES):
         assert system in table.replace("\\_", "_")
     assert max(map(len, summary.splitlines())) <= WIDTH
-    assert (finished / "reports/ten-instructions.md").exists()
+    reports = {str(path.relative_to(finished)) for path in (finished / "reports").rglob("*.*")}
+    named = {f"reports/{name}" for name in re.findall(r"figures/\w+\.svg", table)}
+    assert named | {"reports/ten-instructions.md", "reports/suspicious-rows.csv"} < reports
     logs = {path.stem for path in (finished / "logs").glob("*.json")}
     assert logs == {name.replace("@", "_") for name in ALL}
 
@@ -216,39 +234,39 @@ def test_a_stage_run_by_hand_gives_the_same_bytes(finished: Path, by_hand: Path,
 POCKET = "profiles/pocket.yaml"
 COMMENT = ("", "# a comment\n")  # put at the file's beginning
 CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
-    "nothing": ("params.yaml", "seed: 42", "seed: 42", set()),
+    "nothing": ("params.yaml", "\nseed: 42", "\nseed: 42", set()),
     "seed": (
-        *("params.yaml", "seed: 42", "seed: 43"),
-        {"prepare", "instructify", "mix"} | TRAIN | EVALUATE,
+        *("params.yaml", "\nseed: 42", "\nseed: 43"),
+        ALL - {"base_model"} - TRAIN,
     ),
     "prompt_format": (
         *("params.yaml", "prompt_format: alpaca", "prompt_format: chat"),
-        {"instructify"} | TRAIN | EVALUATE,
+        {"instructify"} | TRAIN | ANSWER,
     ),
     "another profile": ("params.yaml", "profile: pocket", "profile: unused", ALL - {"mix"}),
     "max_rejected_share": ("params.yaml", "share: 0.01", "share: 0.02", {"prepare"}),
     "other templates": (
         *("params.yaml", "templates/sentiment.yaml", "templates/other.yaml"),
-        {"instructify"} | EVALUATE,
+        {"instructify", "compare"} | EVALUATE,
     ),
     "general_rows": ("params.yaml", "general_rows: 12", "general_rows: 13", {"mix"}),
     "confidence": ("params.yaml", "confidence: 0.95", "confidence: 0.9", {"compare"}),
     "take": (POCKET, "train: 24", "train: 25", {"prepare"}),
     "positive": (
         *(POCKET, "\n  positive: positive", "\n  positive: negative"),
-        {"prepare", "instructify", "baselines", "compare"} | EVALUATE,
+        {"prepare", "instructify", "baselines", "compare"} | ANSWER,
     ),
     "sha256 of the base": (
         *(POCKET, "kind: path", f"kind: path\n  sha256: {'0' * 64}"),
-        {"base_model"},
+        {"base_model", "compare"},
     ),
-    "dtype": (POCKET, "dtype: float32", "dtype: bfloat16", TRAIN | EVALUATE),
-    "learning_rate": (POCKET, "learning_rate: 0.001", "learning_rate: 0.002", TRAIN),
-    "few_shot_examples": (POCKET, "few_shot_examples: 4", "few_shot_examples: 2", EVALUATE),
+    "dtype": (POCKET, "dtype: float32", "dtype: bfloat16", TRAIN | ANSWER | {"compare"}),
+    "learning_rate": (POCKET, "learning_rate: 0.001", "learning_rate: 0.002", TRAIN | {"compare"}),
+    "few_shot_examples": (POCKET, "few_shot_examples: 4", "few_shot_examples: 2", ANSWER),
     "an unused profile": ("profiles/unused.yaml", "epochs: 1", "epochs: 2", set()),
     "a wording": (
         *("templates/sentiment.yaml", "Label the text", "Name the text"),
-        {"instructify"} | EVALUATE,
+        {"instructify", "compare"} | EVALUATE,
     ),
     "a row": ("data/raw/tweets.csv", "Tweet 7:", "Tweet seven:", {"prepare"}),
     "a general instruction": (
@@ -262,16 +280,26 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "settings.py": ("stages/settings.py", *COMMENT, ALL),
     "lm/source.py": ("stages/lm/source.py", *COMMENT, {"base_model"}),
     "lm/training.py": ("stages/lm/training.py", *COMMENT, TRAIN),
-    "lm/answering.py": ("stages/lm/answering.py", *COMMENT, EVALUATE),
-    "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | EVALUATE),
+    "lm/answering.py": ("stages/lm/answering.py", *COMMENT, ANSWER),
+    "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | ANSWER),
     "rows/packages.py": ("stages/rows/packages.py", *COMMENT, {"prepare", "base_model"}),
-    "rows/tasks.py": ("stages/rows/tasks.py", *COMMENT, {"prepare"} | EVALUATE),
+    "rows/tasks.py": ("stages/rows/tasks.py", *COMMENT, {"prepare", "compare"} | EVALUATE),
     "prompts/checks.py": ("stages/prompts/checks.py", *COMMENT, {"compare"} | EVALUATE),
     "stats/classification.py": (
         *("stages/stats/classification.py", *COMMENT),
-        {"baselines", "compare"} | EVALUATE,
+        {"baselines"} | ANSWER,
     ),
-    "pages/results.py": ("stages/pages/results.py", *COMMENT, {"compare"}),
+    "margin": ("params.yaml", "margin: 0.01", "margin: 0.02", {"compare"}),
+    "training_seed": ("params.yaml", "training_seed: 42", "training_seed: 43", TRAIN | {"compare"}),
+    "wording_rows": (
+        "params.yaml",
+        "wording_rows: 6",
+        "wording_rows: 7",
+        {"instructify", "compare"} | EVALUATE,
+    ),
+    "pages/report.py": ("stages/pages/report.py", *COMMENT, {"compare"}),
+    "stats/paired.py": ("stages/stats/paired.py", *COMMENT, {"compare"}),
+    "stats/power.py": ("stages/stats/power.py", *COMMENT, {"prepare", "compare"}),
     "baselines.py": ("stages/baselines.py", *COMMENT, {"baselines"}),
     "README.md": ("README.md", *COMMENT, set()),
 }
@@ -344,7 +372,7 @@ def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -
 
     differences = json.loads(dvc(run_in, workspace, "metrics", "diff", "--json"))
     assert differences.keys() == {"metrics/compare.json"}
-    low = differences["metrics/compare.json"]["majority.accuracy_low"]
+    low = differences["metrics/compare.json"]["systems.majority.accuracy_low"]
     assert low["new"] > low["old"]
 
     comparison = run_in(workspace, "python", "scripts/compare_experiments.py").stdout
@@ -376,3 +404,47 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# --- training seeds -----------------------------------------------------------------------------
+
+
+def test_replicates_train_under_further_seeds_and_enter_the_report(
+    workspace: Path, run_in: Command
+) -> None:
+    report = workspace / "reports/results.md"
+    assert "`make replicates N=3` trains both again" in report.read_text(encoding="utf-8")
+    command = ("python", "scripts/replicates.py", "2")
+    run_in(workspace, *command, PYTHONPATH="stages")
+    rows = pq.read_table(workspace / "data/replicates/predictions.parquet").to_pylist()
+    assert {(row["system"], row["training_seed"]) for row in rows} == {
+        ("sentiment_fine_tuned", 43),
+        ("mixed_fine_tuned", 43),
+    }
+    assert len(rows) == 2 * 24
+    text = report.read_text(encoding="utf-8")
+    assert "| model | seed 42 | seed 43 | mean | standard deviation |" in text
+    assert "points over seeds" in text
+    # The study's own models stay as they were, and only compare has run again.
+    changed = run_in(workspace, "git", "status", "--short").stdout.split()
+    assert {name for name in changed if "/" in name or "." in name} == {
+        "data/replicates/predictions.parquet",
+        "dvc.lock",
+    }
+    assert "already there" in run_in(workspace, *command, PYTHONPATH="stages").stdout
+
+
+def test_replicates_of_another_recipe_are_left_out(workspace: Path, run_in: Command) -> None:
+    test = pq.read_table(workspace / "data/prepared/sentiment/test.parquet")
+    columns = {
+        "recipe": ["of another"] * 48,
+        "training_seed": [43] * 48,
+        "system": ["sentiment_fine_tuned"] * 24 + ["mixed_fine_tuned"] * 24,
+        "row_id": test["row_id"].to_pylist() * 2,
+        "scored": test["label"].to_pylist() * 2,
+    }
+    path = workspace / "data/replicates/predictions.parquet"
+    pq.write_table(pa.table(columns, schema=tables.REPLICATES), path)
+    assert stages_run(run_in, workspace) == {"compare"}
+    text = (workspace / "reports/results.md").read_text(encoding="utf-8")
+    assert "`make replicates N=3` trains both again" in text

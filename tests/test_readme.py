@@ -4,10 +4,12 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pages.results import result_cells
+from pages.tables import figure, with_interval
+from stats.estimate import Estimate
 
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -20,8 +22,8 @@ committed_run = pytest.mark.skipif(
 )
 
 
-def _metrics(name: str) -> dict[str, dict[str, float]]:
-    content: dict[str, dict[str, float]] = json.loads(
+def _metrics(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
         (REPO / f"metrics/{name}.json").read_text(encoding="utf-8")
     )
     return content
@@ -34,29 +36,42 @@ def test_the_table_is_that_of_the_committed_metrics() -> None:
         for line in README.splitlines()
         if re.match(r"\| [a-z_]+ \| [.\d]", line)
     ]
-    compared = _metrics("compare")
-    assert told == [
-        result_cells(
-            system,
-            _metrics(f"evaluate/{system}"),
-            (figures["accuracy_low"], figures["accuracy_high"]),
+    wanted = []
+    for system, figures in _metrics("compare")["systems"].items():
+        metrics = _metrics(f"evaluate/{system}")
+        tokens = metrics.get("tokens_per_row")
+        wanted.append(
+            [
+                system,
+                *(
+                    _with_interval(figures, name)
+                    for name in ("accuracy", "f1", "precision", "recall")
+                ),
+                str(metrics["n"]),
+                figure(metrics.get("generated", {}).get("invalid_rate")),
+                _with_interval(figures, "bare_label"),
+                "-" if tokens is None else f"{tokens:.0f}",
+            ]
         )
-        for system, figures in compared.items()
-    ]
+    assert told == wanted
 
 
 @committed_run
-def test_the_ten_instructions_followed_are_those_of_the_committed_metrics() -> None:
-    compared = _metrics("compare")
+def test_the_instructions_followed_are_those_of_the_committed_metrics() -> None:
+    systems = _metrics("compare")["systems"]
     words = ("none", "one", "two", "three", "four", "five")
-    followed = {
-        system: words[int(each.get("ten_followed", 0))] for system, each in compared.items()
-    }
+    ten = {system: words[each["ten"]] for system, each in systems.items() if "ten" in each}
+    text = " ".join(README.split())
     assert (
-        f"the original follows {followed['original_pretrained']}, "
-        f"the mixed model {followed['mixed_fine_tuned']}, "
-        f"the sentiment model {followed['sentiment_fine_tuned']}"
-    ) in " ".join(README.split())
+        f"the original follows {ten['original_pretrained']}, the mixed model "
+        f"{ten['mixed_fine_tuned']}, the sentiment model {ten['sentiment_fine_tuned']}"
+    ) in text
+
+
+def _with_interval(figures: dict[str, float], name: str) -> str:
+    if name not in figures:
+        return "-"
+    return with_interval(Estimate(*(figures[f"{name}{end}"] for end in ("", "_low", "_high"))))
 
 
 def test_every_script_and_make_target_that_it_names_exists() -> None:

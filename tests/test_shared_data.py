@@ -100,7 +100,7 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
         told[kind]
         for splits in (account["sentiment"], account["general"]["source_0"])
         for told in splits.values()
-        for kind in ("rejected", "neutral", "repeats", "leaks")
+        for kind in ("rejected", "neutral", "repeats", "leaks", "near_leaks")
     )
     metrics = json.loads(
         (tmp_path / "metrics/evaluate/sentiment_fine_tuned.json").read_text(encoding="utf-8")

@@ -1,7 +1,12 @@
-"""What a model answers: the log-likelihood of given answers, and greedy generation, in one pass."""
+"""What a model answers: the log-likelihood of given answers, and greedy generation, in one pass.
+
+Also how likely it finds a whole answer that others wrote.
+"""
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +14,23 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lm.batches import begin, collate, forward, grouped
+from lm.batches import answer_losses, begin, collate, forward, grouped, shared_length
 from prompts.encode import Encoder
+
+_MAX_TOKENS = 2048  # of a batch whose answers are scored whole: logits of all of them at once
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A generated text, and the log-likelihood in nats of each choice, in the choices' order."""
+    """A generated text, how many tokens it took, and each choice's log-likelihood in nats.
+
+    `state` (H) is the hidden state at the end of the prompt, which the LM head reads.
+    """
 
     text: str
+    tokens: int
     log_likelihoods: list[float]
+    state: Tensor
 
 
 @torch.inference_mode()
@@ -35,31 +47,81 @@ def answer_prompts(
 
     `choices[i]` are the token ids of the possible answers to prompt i, the same number for all. A
     choice's log-likelihood is the sum over its tokens given the prompt, end of sequence left out
-    (as lm-evaluation-harness defines it for `acc`). Answers come in the prompts' order.
+    (as lm-evaluation-harness defines it for `acc`). With `max_new_tokens` 0 the choices alone are
+    scored. Answers come in the prompts' order.
     """
     answers: list[Answer | None] = [None] * len(prompts)
-    quiet = 0.5 if os.isatty(2) else 15.0
-    with tqdm(total=len(prompts), desc=name, unit="row", mininterval=quiet) as bar:
-        for group in grouped(prompts, batch_size, passes=max_new_tokens):
-            prefix = torch.tensor(prompts[group.batches[0][0]][: group.shared], dtype=torch.long)
-            beginning = begin(model, prefix.to(model.device))
+    with _bar(len(prompts), name) as bar, _states_read(model) as states:
+        for group in grouped(prompts, batch_size, passes=max(1, max_new_tokens)):
+            beginning = None
             for places in group.batches:
-                batch = collate(
-                    [prompts[at] for at in places], [[]] * len(places), encoder.pad, group.shared
+                rows = [prompts[at] for at in places]
+                batch = _on_device(
+                    model, collate(rows, [[]] * len(rows), encoder.pad, group.shared)
                 )
-                batch = {key: value.to(model.device) for key, value in batch.items()}
+                if beginning is None:
+                    beginning = begin(model, batch["prefix"])
                 logits, cache = forward(model, batch, keep=1, beginning=beginning)
+                of_prompts = states[-1][:, -1].float().cpu()
                 mask = batch["attention_mask"]
                 first = logits[:, -1].float()
                 scores: list[list[float]] = [[] for _ in places]
                 if choices is not None:
                     of_rows = [choices[at] for at in places]
                     scores = _score(model, cache, mask, first, of_rows, encoder)
-                texts = _generate(model, cache, mask, first, max_new_tokens, encoder)
-                for at, text, score in zip(places, texts, scores, strict=True):
-                    answers[at] = Answer(text, score)
+                said = _generate(model, cache, mask, first, max_new_tokens, encoder)
+                for at, ids, score, state in zip(places, said, scores, of_prompts, strict=True):
+                    answers[at] = Answer(encoder.decode(ids), len(ids), score, state)
                 bar.update(len(places))
     return [answer for answer in answers if answer is not None]
+
+
+@torch.inference_mode()
+def answer_log_likelihoods(
+    model: Any,
+    encoder: Encoder,
+    prompts: Sequence[list[int]],
+    answers: Sequence[list[int]],
+    batch_size: int,
+    name: str,
+) -> list[float]:
+    """The log-likelihood in nats of a whole answer to each prompt: the sum over its tokens."""
+    joined = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
+    found = [0.0] * len(joined)
+    with _bar(len(joined), name) as bar:
+        for group in grouped(joined, batch_size, max_tokens=_MAX_TOKENS):
+            for places in group.batches:
+                asked, given = [prompts[at] for at in places], [answers[at] for at in places]
+                batch = collate(asked, given, encoder.pad, shared_length(asked))
+                losses = answer_losses(model, _on_device(model, batch)).split(
+                    [len(answer) for answer in given]
+                )
+                for at, of_row in zip(places, losses, strict=True):
+                    found[at] = -float(of_row.double().sum())
+                bar.update(len(places))
+    return found
+
+
+@contextmanager
+def _states_read(model: Any) -> Iterator[Sequence[Tensor]]:
+    """The hidden states (B, T, H) that the LM head reads, of the latest call alone."""
+    states: deque[Tensor] = deque(maxlen=1)
+    hook = model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, hidden: states.append(hidden[0])
+    )
+    try:
+        yield states
+    finally:
+        hook.remove()
+
+
+def _on_device(model: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.to(model.device) for key, value in batch.items()}
+
+
+def _bar(total: int, name: str) -> Any:
+    quiet = 0.5 if os.isatty(2) else 15.0  # seconds between lines of a log file
+    return tqdm(total=total, desc=name, unit="row", mininterval=quiet)
 
 
 def _score(
@@ -104,8 +166,8 @@ def _score(
 
 def _generate(
     model: Any, cache: Any, mask: Tensor, first: Tensor, max_new_tokens: int, encoder: Encoder
-) -> list[str]:
-    """Greedy continuations; a row that has ended leaves the batch once half of it has."""
+) -> list[list[int]]:
+    """Greedy continuations' ids; a row that has ended leaves the batch once half of it has."""
     said: list[list[int]] = [[] for _ in range(len(first))]
     alive = list(range(len(first)))
     logits = first
@@ -138,4 +200,4 @@ def _generate(
             .logits[:, -1]
             .float()
         )
-    return [encoder.decode(ids) for ids in said]
+    return said

@@ -9,6 +9,7 @@ row, and in training their gradient flows back through it.
 import copy
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,31 +46,43 @@ class Group:
     batches: list[list[int]]
 
 
-def grouped(rows: Sequence[Sequence[int]], batch_size: int, passes: int = 1) -> list[Group]:
+def grouped(
+    rows: Sequence[Sequence[int]],
+    batch_size: int,
+    passes: int = 1,
+    max_tokens: float = float("inf"),
+) -> list[Group]:
     """All rows in groups that begin alike, each cut into batches of at most `batch_size` rows.
 
-    `passes` is how often the model runs on a batch: once, and once more for each generated token.
+    `passes` is how often the model runs on a batch: once for each generated token, the first of which
+    comes with the prompt. A batch of several rows has at most `max_tokens` ids, padding included.
     """
     groups = []
     for places in alike(rows, batch_size):
         shared = shared_length([rows[at] for at in places])
         order = sorted(places, key=lambda at: (-len(rows[at]), at))
-        cuts = _cheapest_cuts([len(rows[at]) - shared for at in order], batch_size, passes)
+        lengths = [len(rows[at]) - shared for at in order]
+        cuts = _cheapest_cuts(lengths, batch_size, passes, max_tokens)
         groups.append(Group(shared, [order[start:end] for start, end in cuts]))
     return groups
 
 
-def _cheapest_cuts(lengths: Sequence[int], batch_size: int, passes: int) -> list[tuple[int, int]]:
+def _cheapest_cuts(
+    lengths: Sequence[int], batch_size: int, passes: int, max_tokens: float
+) -> list[tuple[int, int]]:
     """Cut rows of falling lengths so that the least is computed, padding included.
 
     The best cut of the first n rows is the best of their last batch's starts (dynamic programming).
     """
-    best = [(0, 0)]  # of the first n rows: what they cost in ids, and where their last batch starts
+    best: list[tuple[int, int]] = [
+        (0, 0)
+    ]  # of the first n rows: cost in ids, start of the last batch
     for end in range(1, len(lengths) + 1):
         best.append(
             min(
                 (best[start][0] + passes * _PASS + (end - start) * lengths[start], start)
                 for start in range(max(0, end - batch_size), end)
+                if start == end - 1 or (end - start) * lengths[start] <= max_tokens
             )
         )
     cuts = []
@@ -193,3 +206,41 @@ def forward(
         layer.values = layer.values.expand(len(batch["input_ids"]), -1, -1, -1)
     logits = model(**rows, past_key_values=cache, use_cache=True, logits_to_keep=keep).logits
     return logits, cache
+
+
+def answer_losses(
+    model: Any, batch: dict[str, Tensor], beginning: DynamicCache | None = None
+) -> Tensor:
+    """The negative log-likelihood in nats of each answer token of a batch, row after row.
+
+    Shape: (number of labels that are not `IGNORED`,). The prefix is run here, so that its gradient
+    flows, where `beginning` does not hold its keys and values already.
+    """
+    labels = batch["labels"]
+    if beginning is None and len(batch["prefix"]):
+        beginning = begin(model, batch["prefix"])
+    # The logits at one position predict the token at the next.
+    predicts = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED) != IGNORED
+    with _head_on(model, predicts):
+        logits, _ = forward(model, batch, predicts.shape[1], beginning)
+    targets = labels[labels != IGNORED]
+    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+
+
+@contextmanager
+def _head_on(model: Any, positions: Tensor) -> Iterator[None]:
+    """Let the LM head see the hidden states of the `positions` (B, T, bool) alone.
+
+    Its logits are then (number of positions, V), row by row: rows with short answers cost what they
+    hold, not what the longest answer of the batch holds.
+    """
+
+    def choose(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        states = hidden[0]
+        return (states[positions],) if states.shape[:2] == positions.shape else hidden
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(choose)
+    try:
+        yield
+    finally:
+        hook.remove()

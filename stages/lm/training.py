@@ -3,8 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
 from command import StudyError
-from lm.batches import IGNORED, LengthSampler, begin, collate, forward, grouped, shared_length
+from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
 
@@ -78,40 +77,14 @@ class AnswerTrainer(SFTTrainer):
 
     def _summed_loss(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, int]:
         """The negative log-likelihood in nats of a batch's answers, and how many tokens they have."""
-        labels = inputs["labels"]
-        targets = labels[labels != IGNORED]
-        if not len(targets):
+        losses = answer_losses(model, inputs)
+        if not len(losses):
             raise StudyError("a batch has no answer token to learn from: every label is masked")
-        beginning = begin(model, inputs["prefix"]) if len(inputs["prefix"]) else None
-        # The logits at one position predict the token at the next.
-        learnt = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED) != IGNORED
-        with _head_on(model, learnt):
-            logits, _ = forward(model, inputs, learnt.shape[1], beginning)
-        total = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
-        return total, len(targets)
+        return losses.sum(), len(losses)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         rows = _joined(self.train_dataset)
         return LengthSampler(rows, self.args.train_batch_size, self.args.seed)
-
-
-@contextmanager
-def _head_on(model: Any, positions: Tensor) -> Iterator[None]:
-    """Let the LM head see the hidden states of the `positions` (B, T, bool) alone.
-
-    Its logits are then (number of positions, V), row by row: rows with short answers cost what they
-    hold, not what the longest answer of the batch holds.
-    """
-
-    def choose(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        states = hidden[0]
-        return (states[positions],) if states.shape[:2] == positions.shape else hidden
-
-    hook = model.get_output_embeddings().register_forward_pre_hook(choose)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 class _Progress(TrainerCallback):

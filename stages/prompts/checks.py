@@ -1,4 +1,4 @@
-"""The ten out-of-sample instructions and the checks that decide whether an answer follows them.
+"""Out-of-sample instructions and the checks that decide whether an answer follows them.
 
 A check is a mapping `{kind: 'family:name', ...arguments}`, the kinds named as in IFEval
 (Zhou et al. 2023, arXiv:2311.07911) where IFEval has them. Not in IFEval: `keywords:some_of`,
@@ -238,8 +238,8 @@ CHECKS: Final[Mapping[str, Callable[..., bool]]] = {
 _CONTEXT: Final = ("instruction", "input")  # what a check may ask for beside its arguments
 
 
-class TenInstruction(BaseModel):
-    """One of the ten: what is asked, the checks that decide, and an answer that passes them."""
+class CheckedInstruction(BaseModel):
+    """What is asked, the checks that decide, and an answer that passes them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -258,7 +258,7 @@ def passes(check: Mapping[str, Any], answer: str, instruction: str = "", input: 
     return function(answer, **arguments, **{name: context[name] for name in asked_for})
 
 
-def results(entry: TenInstruction, answer: str) -> list[tuple[str, bool]]:
+def results(entry: CheckedInstruction, answer: str) -> list[tuple[str, bool]]:
     """Each check of an instruction by its kind, in order, and whether the answer passes it."""
     return [
         (check["kind"], passes(check, answer, entry.instruction, entry.input))
@@ -266,7 +266,12 @@ def results(entry: TenInstruction, answer: str) -> list[tuple[str, bool]]:
     ]
 
 
-def load_ten(path: Path) -> list[TenInstruction]:
+def followed(entry: CheckedInstruction, answer: str) -> bool:
+    """Whether an answer follows an instruction: it passes all of its checks."""
+    return all(passed for _, passed in results(entry, answer))
+
+
+def load_ten(path: Path) -> list[CheckedInstruction]:
     """The instructions of a yaml file; ValueError names the file, the id and what is allowed."""
     try:
         rows = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -281,15 +286,15 @@ def load_ten(path: Path) -> list[TenInstruction]:
     return entries
 
 
-def _entry(path: Path, number: int, row: Any) -> TenInstruction:
+def _entry(path: Path, number: int, row: Any) -> CheckedInstruction:
     """One row of the file as an instruction whose checks are known to be callable."""
     name = row.get("id", f"number {number}") if isinstance(row, dict) else f"number {number}"
     try:
-        entry = TenInstruction.model_validate(row)
+        entry = CheckedInstruction.model_validate(row)
         for check in entry.checks:
             _bind(check)
     except ValidationError as error:
-        allowed = ", ".join(TenInstruction.model_fields)
+        allowed = ", ".join(CheckedInstruction.model_fields)
         raise ValueError(
             f"{path}: instruction {name!r}: {_told(error)}; its fields are {allowed}"
         ) from error

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from command import StudyError
+from rows.leaks import near_duplicates
+from rows.raters import count_raters
 from rows.sources import RawRow, require_columns
-from settings import Band, GeneralRows, SentimentRows
+from settings import GeneralRows, SentimentRows
 
 SPLITS = ("train", "validation", "test")  # a text in two of them stays in the later one
 
@@ -27,17 +29,23 @@ class Row:
     stratum: str
     values: dict[str, Any]
     row_id: str = ""
+    ratings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A row that does not go on; `kind` is rejected, neutral, repeats or leaks."""
+    """A row that does not go on; `kind` is rejected, neutral, repeats, leaks or near_leaks.
+
+    It `contradicts` the row that stays where that has the same text and another label: then this
+    holds its split and its key.
+    """
 
     kind: str
     source: str
     number: int
     reason: str
     content: str
+    contradicts: tuple[str, str] | None = None
 
 
 @dataclass
@@ -56,15 +64,14 @@ def check_splits(
     raw: Mapping[str, Sequence[RawRow]],
     check: Check,
     split_off: Mapping[str, float],
-    take: Mapping[str, int | None],
     seed: int,
 ) -> Checked:
-    """Check every row, set repeats aside, split off what the source lacks, remove leaks, take rows.
+    """Check every row of a source, set repeats aside, split off what the source lacks.
 
-    For each split: in + moved_in = out + rejected + neutral + repeats + leaks + moved_out +
-    not_taken. A repeat is a row whose key stands earlier in its split. A row whose key stands in a
-    later split (train before validation before test) is a leak and leaves the earlier split.
-    `split_off` gives the shares of train's good rows for the splits that the source lacks.
+    A repeat is a row whose key stands earlier in its split. `split_off` gives the shares of train's
+    good rows for the splits that the source lacks. `remove_leaks` and `take_rows` come next; then,
+    for each split: in + moved_in = out + rejected + neutral + repeats + leaks + near_leaks +
+    moved_out + not_taken.
     """
     checked = Checked()
     for split in SPLITS:
@@ -77,7 +84,7 @@ def check_splits(
             if isinstance(row, Row)
         ]
         aside = [row for row in judged if isinstance(row, SetAside)]
-        good, repeats = _without_repeats(good)
+        good, repeats = _without_repeats(good, split)
         checked.rows[split] = good
         checked.aside += aside + repeats
         kinds = Counter(row.kind for row in aside)
@@ -88,19 +95,46 @@ def check_splits(
             "neutral": kinds["neutral"],
             "repeats": len(repeats),
             "leaks": 0,
+            "near_leaks": 0,
             "moved_out": 0,
             "not_taken": 0,
             "out": 0,
         }
     _split_off(checked, split_off, seed)
-    _remove_leaks(checked)
+    return checked
+
+
+def remove_leaks(sources: Sequence[Checked], similarity: float) -> None:
+    """Set aside every row whose like stands in a later split of any of the sources.
+
+    Train comes before validation before test. A leak has the key of a later row, a near leak is at
+    least `similarity` like one.
+    """
+    later: dict[str, tuple[Row, str]] = {}
+    for split in reversed(SPLITS):
+        there = [checked for checked in sources if split in checked.rows]
+        for checked in there:
+            _without_leaks(checked, split, later, similarity)
+        for checked in there:
+            later |= {row.key: (row, split) for row in checked.rows[split]}
+
+
+def take_rows(checked: Checked, take: Mapping[str, int | None], seed: int) -> None:
+    """Draw as many rows of each split as `take` says, all where it says nothing; count what is out."""
     for split, rows in checked.rows.items():
         count = take.get(split)
         if count is not None and count < len(rows):
             checked.rows[split] = draw(rows, count, f"{seed}:take:{split}")
             checked.account[split]["not_taken"] = len(rows) - count
         checked.account[split]["out"] = len(checked.rows[split])
-    return checked
+
+
+def contradictions(checked: Checked) -> dict[str, dict[str, int]]:
+    """{split or "all": {"texts": ..., "rows": ...}} of rows set aside for another label than stays."""
+    found = [row.contradicts for row in checked.aside if row.contradicts]
+    keys = {split: [key for of, key in found if of == split] for split in checked.account}
+    keys["all"] = [key for _, key in found]
+    return {of: {"texts": len(set(told)), "rows": len(told)} for of, told in keys.items()}
 
 
 def draw(rows: Sequence[Row], count: int, seed: str) -> list[Row]:
@@ -126,7 +160,7 @@ def draw(rows: Sequence[Row], count: int, seed: str) -> list[Row]:
     return [rows[at] for at in sorted(drawn)]
 
 
-def _without_repeats(rows: Sequence[Row]) -> tuple[list[Row], list[SetAside]]:
+def _without_repeats(rows: Sequence[Row], split: str) -> tuple[list[Row], list[SetAside]]:
     first: dict[str, Row] = {}
     kept, repeats = [], []
     for row in rows:
@@ -134,7 +168,8 @@ def _without_repeats(rows: Sequence[Row]) -> tuple[list[Row], list[SetAside]]:
         if earlier is row:
             kept.append(row)
         else:
-            repeats.append(_aside("repeats", row, f"repeats row {earlier.number} of its split"))
+            reason = f"repeats row {earlier.number} of its split"
+            repeats.append(_aside("repeats", row, split, reason, earlier))
     return kept, repeats
 
 
@@ -151,19 +186,27 @@ def _split_off(checked: Checked, shares: Mapping[str, float], seed: int) -> None
     checked.rows["train"] = train
 
 
-def _remove_leaks(checked: Checked) -> None:
-    later: dict[str, str] = {}
-    for split in reversed([split for split in SPLITS if split in checked.rows]):
-        kept = []
-        for row in checked.rows[split]:
-            if row.key in later:
-                reason = f"leaks: it also stands in {later[row.key]}"
-                checked.aside.append(_aside("leaks", row, reason))
-            else:
-                kept.append(row)
-        checked.account[split]["leaks"] = len(checked.rows[split]) - len(kept)
-        checked.rows[split] = kept
-        later |= {row.key: split for row in kept}
+def _without_leaks(
+    checked: Checked, split: str, later: Mapping[str, tuple[Row, str]], similarity: float
+) -> None:
+    account, rows = checked.account[split], checked.rows[split]
+    kept, places = [], list(later)
+    near = near_duplicates([row.key for row in rows], places, similarity)
+    for at, row in enumerate(rows):
+        if row.key in later:
+            other, where = later[row.key]
+            reason = f"leaks: it also stands in {where}, row {other.number} of {other.source}"
+            checked.aside.append(_aside("leaks", row, split, reason, other))
+            account["leaks"] += 1
+        elif at in near:
+            place, alike = near[at]
+            other, where = later[places[place]]
+            reason = f"near_leaks: {alike:.2f} like row {other.number} of {other.source} in {where}"
+            checked.aside.append(_aside("near_leaks", row, split, reason))
+            account["near_leaks"] += 1
+        else:
+            kept.append(row)
+    checked.rows[split] = kept
 
 
 # --- labelled rows ----------------------------------------------------------------------------
@@ -182,6 +225,7 @@ def sentiment_check(raw: Iterable[RawRow], meaning: SentimentRows) -> Check:
         problem = row.problem or _text_problem(columns.text, text)
         label: str | None = None
         agreement: float | None = None
+        ratings: tuple[float, ...] = ()
         if problem is None and columns.label is not None:
             label = labels.get(_scalar(value))
             if value is None or value != value:  # NaN, as some Parquet files write null
@@ -197,30 +241,28 @@ def sentiment_check(raw: Iterable[RawRow], meaning: SentimentRows) -> Check:
                 return _raw_aside("neutral", row, f"neutral: {columns.rating} {rating:g}")
         if problem is None and label is not None:
             try:
-                agreement = _agreement(row.ratings, label, meaning.bands)
+                ratings = _ratings(row.ratings)
             except (TypeError, ValueError, OverflowError):
                 problem = f"ratings {row.ratings!r} is not a list of numbers"
+            else:
+                counts = count_raters(ratings, label, meaning.bands)
+                agreement = counts["agreeing"] / counts["named"] if counts["named"] else None
         if problem is not None:
             return _raw_aside("rejected", row, problem)
         assert isinstance(text, str)
         assert label is not None
         values = {"text": text, "label": label, "agreement": agreement}
-        return Row(row.source, row.number, normalised(text), label, values)
+        key = normalised(text)
+        return Row(row.source, row.number, key, label, values, ratings=ratings)
 
     return check
 
 
-def _agreement(ratings: Any, label: str, bands: Mapping[str, Band]) -> float | None:
-    """The share of the raters who name a label at all (neutral ones do not) that name this one."""
-    if ratings is None:
-        return None
-    named = [
-        name
-        for rating in (json.loads(ratings) if isinstance(ratings, str) else ratings)
-        for name, band in bands.items()
-        if band.holds(float(rating))
-    ]
-    return named.count(label) / len(named) if named else None
+def _ratings(found: Any) -> tuple[float, ...]:
+    """Every rater's rating, from a list or its JSON; none where the source has none."""
+    if found is None:
+        return ()
+    return tuple(map(float, json.loads(found) if isinstance(found, str) else found))
 
 
 # --- general instructions ---------------------------------------------------------------------
@@ -300,8 +342,14 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _aside(kind: str, row: Row, reason: str) -> SetAside:
-    return SetAside(kind, row.source, row.number, reason, _content(row.values))
+def _aside(kind: str, row: Row, split: str, reason: str, same: Row | None = None) -> SetAside:
+    """The row set aside from `split`; `same` is the one of the same text that stays."""
+    label, kept = (each.values.get("label") if each else None for each in (row, same))
+    contradicts = None
+    if same is not None and label != kept:
+        contradicts = (split, row.key)
+        reason += f", whose label is {kept}, not {label}: contradicts it"
+    return SetAside(kind, row.source, row.number, reason, _content(row.values), contradicts)
 
 
 def _raw_aside(kind: str, row: RawRow, reason: str) -> SetAside:

@@ -21,3 +21,18 @@ def write_sentiment_predictions(system: str, rows: Sequence[Mapping[str, Any]]) 
     table.writerow(("actual", "predicted"))
     table.writerows((row["label"], row["scored"]) for row in rows)
     write_text(folder / "confusion.csv", text.getvalue())
+
+
+def label_rows(
+    row_ids: Sequence[str],
+    labels: Sequence[str],
+    scored: Sequence[str | None],
+    log_likelihoods: Sequence[list[float]] | None = None,
+) -> list[dict[str, Any]]:
+    """Prediction rows of a system that reads no prompt: labels, and their scores where it has any."""
+    scores: Sequence[list[float] | None] = log_likelihoods or [None] * len(row_ids)
+    blank = dict.fromkeys(("template", "prompt", "generated", "parsed"))
+    return [
+        {"row_id": row_id, "label": label, **blank, "scored": guess, "log_likelihoods": score}
+        for row_id, label, guess, score in zip(row_ids, labels, scored, scores, strict=True)
+    ]

@@ -1,8 +1,7 @@
-"""Accuracy, F1, precision and recall of predicted labels, and the interval of a proportion."""
+"""Accuracy, F1, precision and recall of predicted labels."""
 
 from collections.abc import Sequence
 
-from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from settings import Labels
@@ -32,11 +31,3 @@ def classification_metrics(
         "macro_f1": float(f1.mean()),
         "n": len(expected),
     }
-
-
-def wilson_interval(successes: int, n: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927); (0, 1) for no trial at all."""
-    if not n:
-        return 0.0, 1.0
-    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)

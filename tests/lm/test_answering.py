@@ -1,13 +1,17 @@
 """Log-likelihoods and greedy answers in batches equal those of a row alone, computed plainly."""
 
 import lm  # isort: skip  # before torch
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
-from lm.answering import answer_prompts
+from lm.answering import answer_log_likelihoods, answer_prompts
+from lm.base import load_base, load_system
 from prompts.encode import Encoder
+from settings import Precision
 
 assert lm
 
@@ -86,3 +90,76 @@ def test_rows_that_end_early_leave_the_others_as_they_were(
         answers = answer_prompts(toy_model, encoder, prompts, None, 8, 4, "test")
         for ids, answer in zip(prompts, answers, strict=True):
             assert answer.text == _plain_greedy(toy_model, encoder, ids, 8)
+
+
+def test_choices_are_scored_alike_without_an_answer(toy_model: Any, encoder: Encoder) -> None:
+    prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
+    choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
+    scored, answered = (
+        answer_prompts(toy_model, encoder, prompts, choices, limit, 2, "test") for limit in (0, 3)
+    )
+    assert [answer.text for answer in scored] == [""] * len(prompts)
+    assert [answer.tokens for answer in scored] == [0] * len(prompts)
+    for one, other in zip(scored, answered, strict=True):
+        assert one.log_likelihoods == pytest.approx(other.log_likelihoods, abs=1e-5)
+
+
+def test_the_tokens_of_an_answer_are_counted(toy_model: Any, encoder: Encoder) -> None:
+    prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
+    answers = answer_prompts(toy_model, encoder, prompts, None, 5, 4, "test")
+    assert all(1 <= answer.tokens <= 5 for answer in answers)
+    assert any(answer.tokens == 5 for answer in answers)
+
+
+# --- whole answers ------------------------------------------------------------------------------
+
+ANSWERS = ["Good.", "Neither, I should say; it is a day like any other.", "yes", "I can not."]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+@pytest.mark.parametrize("shots", [(), (("Is it?", "yes"), ("And now?", "no, not really"))])
+def test_whole_answers_have_the_likelihood_of_the_models_own_loss(
+    toy_model: Any, encoder: Encoder, batch_size: int, shots: tuple[tuple[str, str], ...]
+) -> None:
+    encoder = Encoder(encoder.tokenizer, "alpaca", shots)
+    prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
+    answers = [encoder.answer(answer) for answer in ANSWERS]
+    found = answer_log_likelihoods(toy_model, encoder, prompts, answers, batch_size, "test")
+    for prompt, answer, log_likelihood in zip(prompts, answers, found, strict=True):
+        labels = torch.tensor([[-100] * len(prompt) + answer])
+        with torch.no_grad():
+            loss = toy_model(torch.tensor([prompt + answer]), labels=labels).loss
+        assert -log_likelihood / len(answer) == pytest.approx(float(loss), abs=1e-4)
+
+
+def test_an_adapter_before_training_forgets_exactly_nothing(
+    toy_base: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    precision = Precision(dtype="float32", quantization="none")
+    config = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    get_peft_model(load_base(toy_base, precision), config).save_pretrained(tmp_path)
+    prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
+    answers = [encoder.answer(answer) for answer in ANSWERS]
+    before, after = (
+        answer_log_likelihoods(
+            load_system(toy_base, adapter, precision), encoder, prompts, answers, 4, "test"
+        )
+        for adapter in (None, tmp_path)
+    )
+    assert before == after
+
+
+# --- hidden states ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("batch_size", "limit"), [(1, 0), (3, 2), (4, 0)])
+def test_the_state_of_an_answer_is_that_at_the_end_of_its_prompt(
+    toy_model: Any, encoder: Encoder, batch_size: int, limit: int
+) -> None:
+    prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
+    choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
+    answers = answer_prompts(toy_model, encoder, prompts, choices, limit, batch_size, "test")
+    for prompt, answer in zip(prompts, answers, strict=True):
+        with torch.no_grad():
+            plain = toy_model.model(torch.tensor([prompt])).last_hidden_state[0, -1]
+        assert torch.allclose(answer.state, plain, atol=1e-4)

@@ -110,6 +110,20 @@ def test_no_other_cut_costs_less(lengths: list[int], batch_size: int, passes: in
         assert cost(chosen[0]) == min(cost(sizes) for sizes in all_cuts(len(lengths)))
 
 
+@given(st.lists(st.integers(1, 200), max_size=20), st.integers(1, 8), st.integers(1, 300))
+def test_a_batch_of_several_rows_stays_below_the_most_tokens(
+    lengths: list[int], batch_size: int, most: int
+) -> None:
+    rows = [[at, *[7] * (length - 1)] for at, length in enumerate(lengths)]  # nothing shared
+    batches = [
+        batch for group in grouped(rows, batch_size, max_tokens=most) for batch in group.batches
+    ]
+    assert sorted(at for batch in batches for at in batch) == list(range(len(rows)))
+    for batch in batches:
+        assert len(batch) <= batch_size
+        assert len(batch) == 1 or len(batch) * max(lengths[at] for at in batch) <= most
+
+
 def test_rare_beginnings_stay_together() -> None:
     rows = [[1, 2, 3, at] for at in range(4)] + [[1, at, at, at] for at in range(7, 12)]
     assert alike(rows, 4) == [list(range(9))]

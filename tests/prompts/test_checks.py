@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.checks import CHECKS, TenInstruction, load_ten, passes, results
+from prompts.checks import CHECKS, load_ten, passes, results
 
 TEN = load_ten(Path(__file__).resolve().parents[2] / "data/raw/ten_instructions.yaml")
 BY_ID = {entry.id: entry for entry in TEN}
@@ -223,124 +223,6 @@ def test_every_kind_is_tested_used_and_described() -> None:
 def test_an_unknown_kind_is_an_error_and_not_a_failed_check(check: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"unknown kind; allowed are .*keywords:existence"):
         passes(check, "an answer")
-
-
-def follows(entry: TenInstruction, answer: str) -> bool:
-    return all(passed for _, passed in results(entry, answer))
-
-
-def test_there_are_ten_and_each_names_a_kind_once() -> None:
-    assert len(TEN) == 10
-    for entry in TEN:
-        kinds = [check["kind"] for check in entry.checks]
-        assert len(set(kinds)) == len(kinds)
-        assert [kind for kind, _ in results(entry, "")] == kinds
-
-
-@each_of_ten
-def test_gold_follows_its_own_instruction_and_no_other(entry: TenInstruction) -> None:
-    assert results(entry, entry.gold) == [(check["kind"], True) for check in entry.checks]
-    assert [other.id for other in TEN if follows(other, entry.gold)] == [entry.id]
-
-
-def labels() -> list[str]:
-    """What a model answers that has collapsed to its labels."""
-    words = ["positive", "negative", "neutral"]
-    frames = ["{}", "{}.", '"{}"', "“{}.”", "- {}", "Sentiment: {}", "Label: {}\n", "**{}**"]
-    frames += ["The sentiment of this text is {}.", "```json\n{}\n```", '{{"sentiment": "{}"}}']
-    cased = [form for word in words for form in (word, word.title(), word.upper())]
-    return [frame.format(word) for frame in frames for word in cased] + [" ".join(words)]
-
-
-def echoes(entry: TenInstruction) -> list[str]:
-    """The prompt given back: its parts, both in either order, and the frame around them."""
-    asked, given_text = entry.instruction, entry.input
-    pairs = [(asked, given_text), (given_text, asked)]
-    joined = [f"{a}{space}{b}" for a, b in pairs for space in (" ", "\n", "\n\n", "\n\nInput: ")]
-    framed = f"### Instruction:\n{asked}\n\n### Input:\n{given_text}\n\n### Response:\n"
-    plain = [asked, given_text, *joined, framed]
-    return [*plain, *(f'"{echo}"' for echo in plain), *(f"{echo} negative" for echo in plain)]
-
-
-def repeats(entry: TenInstruction) -> list[str]:
-    """One token again and again: any word of the gold, the prompt or the labels."""
-    marks = 'the a I . , - * ? " { } <pad> </s>'
-    text = f"{entry.gold} {entry.instruction} {entry.input} {marks}"
-    tokens = sorted({*text.split(), *(token.strip('.,?"{}:') for token in text.split())})
-    return [
-        space.join([token] * times)
-        for token in [*tokens, "positive", "negative", "neutral"]
-        for times in (1, 5, 50)
-        for space in (" ", "", "\n")
-    ]
-
-
-@each_of_ten
-def test_no_degenerate_answer_follows_an_instruction(entry: TenInstruction) -> None:
-    degenerate = ["", " ", "\n\n", "...", *labels(), *echoes(entry), *repeats(entry)]
-    assert [answer for answer in degenerate if follows(entry, answer)] == []
-
-
-PLAUSIBLE = {
-    "bee-questions": ["1. What do drones do?\n2. Who lays the eggs?\n3. Where is honey made?"],
-    "winter-poem": ["Snow on the hill,\nIce on the mill,\n\nWind in the tree,\nWarm tea for me."],
-    "five-fruits": ["Here are five fruits:\n\n* Oranges\n* Kiwi\n* Figs\n* Grapes\n* Dragon fruit"],
-    "person-json": ['```json\n{\n  "name": "Mara Lindqvist",\n  "age": "34"\n}\n```'],
-    "upper-case": [BY_ID["upper-case"].input.upper().rstrip(".")],
-    "mammal-or-bird": [
-        "Mammal. Its body is covered with brown fur, and the mother feeds her one pup with milk."
-    ],
-    "unhappy-review": [
-        "The customer is unhappy because it came nine days late, the lid was cracked, and "
-        + "nobody in the shop answers my emails."
-    ],
-    "umbrella-without-rain": ["It shelters people from bad weather and gives them shade."],
-    "quoted-reply": ["“Yes, thank you, we will be there at seven!”"],
-}
-MISSED = {
-    "bee-questions": ["Who lays the eggs? What is honey?", "What? Why? How?"],
-    "winter-poem": ["Snow falls on the frozen hill and the cold wind blows over the white fields."],
-    "coffee-summary": [
-        BY_ID["coffee-summary"].gold + " It is popular.",
-        ". ".join(BY_ID["coffee-summary"].input.split(". ")[:2]) + ".",
-    ],
-    "five-fruits": [
-        "- apple\n" * 5,
-        "- Apple\n- Fig\n- Plum\n- Kiwi",
-        "Apple, fig, plum, kiwi, pear",
-    ],
-    "person-json": ["Mara Lindqvist, 34", '{"name": "Mara Lindqvist", "age": 43}'],
-    "upper-case": ["THE LAST FERRY LEAVES AT NINE."],
-    "mammal-or-bird": ["Bird, because it flies and has fur.", "Mammal"],
-    "unhappy-review": ["The review is negative because the customer is not happy with it."],
-    "umbrella-without-rain": ["An umbrella keeps the rain off your head and keeps you dry."],
-    "quoted-reply": [
-        '"Thanks, yes."',
-        "Thank you, I would love to come.",
-        '"Thank you! I would love to come."',
-    ],
-}
-
-
-@pytest.mark.parametrize(("name", "answers"), PLAUSIBLE.items())
-def test_other_good_answers_follow(name: str, answers: list[str]) -> None:
-    assert [answer for answer in answers if not follows(BY_ID[name], answer)] == []
-
-
-@pytest.mark.parametrize(("name", "answers"), MISSED.items())
-def test_answers_that_miss_the_point_do_not(name: str, answers: list[str]) -> None:
-    assert [answer for answer in answers if follows(BY_ID[name], answer)] == []
-
-
-@given(
-    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12),
-    st.sampled_from([" ", "\n", ", ", ". ", "? ", "\n- ", '" "', "\n\n"]),
-    st.integers(1, 60),
-    st.sampled_from(["{}", '"{}"', "- {}", "{}?", '["{}"]']),
-)
-def test_one_word_repeated_never_follows(word: str, space: str, times: int, frame: str) -> None:
-    answer = frame.format(space.join([word] * times))
-    assert [entry.id for entry in TEN if follows(entry, answer)] == []
 
 
 @given(st.text() | st.text("ab1 \t\r\n.?!…\"'“”\u2019`{}[]:,-*•_|\\#", max_size=200))

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,20 @@ from pydantic import TypeAdapter
 from command import StudyError
 from rows.checks import (
     SPLITS,
+    Check,
     Checked,
     Row,
     SetAside,
     check_splits,
+    contradictions,
     draw,
     general_check,
     normalised,
+    remove_leaks,
     require_rows,
     sentiment_check,
     stop_at_too_many,
+    take_rows,
 )
 from rows.sources import RawRow
 from rows.tables import REJECTED, table_of
@@ -317,13 +321,28 @@ def raw_rows(split: str, keys: Sequence[str]) -> list[RawRow]:
     ]
 
 
+def prepared(
+    raw: Mapping[str, Sequence[RawRow]],
+    check: Check,
+    split_off: Mapping[str, float],
+    take: Mapping[str, int | None],
+    similarity: float,
+    seed: int,
+) -> Checked:
+    """A source alone, through every step."""
+    checked = check_splits(raw, check, split_off, seed)
+    remove_leaks([checked], similarity)
+    take_rows(checked, take, seed)
+    return checked
+
+
 def keys_of(checked: Checked) -> dict[str, list[str]]:
     return {split: [row.key for row in rows] for split, rows in checked.rows.items()}
 
 
 def test_a_repeat_stays_where_it_stands_first() -> None:
     raw = {"train": raw_rows("train", "abacab")}
-    checked = check_splits(raw, by_key, {}, {}, 1)
+    checked = prepared(raw, by_key, {}, {}, 1, 1)
     assert keys_of(checked) == {"train": ["a", "b", "c"]}
     assert [(a.kind, a.number, a.reason) for a in checked.aside] == [
         ("repeats", 3, "repeats row 1 of its split"),
@@ -337,10 +356,110 @@ def test_a_repeat_stays_where_it_stands_first() -> None:
         "neutral": 0,
         "repeats": 3,
         "leaks": 0,
+        "near_leaks": 0,
         "moved_out": 0,
         "not_taken": 0,
         "out": 3,
     }
+
+
+def test_the_same_text_with_another_label_is_told_of_as_a_contradiction() -> None:
+    raw = {
+        split: [
+            RawRow(split, at, {"text": text, "label": label})
+            for at, (text, label) in enumerate(rows, start=1)
+        ]
+        for split, rows in {
+            "train": [("Same!", 0), ("same", 4), ("SAME", 0), ("other", 4)],
+            "test": [("Other.", 0), ("third", 0)],
+        }.items()
+    }
+    check = sentiment_check([row for rows in raw.values() for row in rows], LABELLED)
+    checked = prepared(raw, check, {}, {}, 1, 1)
+    assert [(row.source, row.number, row.reason) for row in checked.aside if row.contradicts] == [
+        *[
+            (
+                "train",
+                2,
+                "repeats row 1 of its split, whose label is negative, not positive: contradicts it",
+            )
+        ],
+        *[
+            (
+                "train",
+                4,
+                "leaks: it also stands in test, row 1 of test, whose label is negative, not positive: "
+                "contradicts it",
+            )
+        ],
+    ]
+    assert [row.number for row in checked.aside if not row.contradicts] == [3]
+
+
+def test_contradictions_are_counted_by_text_and_by_row_for_each_split_and_over_all() -> None:
+    texts = {
+        "train": [("a", 0), ("a!", 4), ("A", 4), ("b", 0), ("b.", 4), ("c", 0), ("c", 0)],
+        "test": [("d", 0), ("D", 4), ("b", 4)],
+    }
+    raw = {
+        split: [RawRow(split, at, {"text": text, "label": label}) for at, (text, label) in rows]
+        for split, rows in ((split, enumerate(rows, 1)) for split, rows in texts.items())
+    }
+    check = sentiment_check([row for rows in raw.values() for row in rows], LABELLED)
+    checked = prepared(raw, check, {}, {}, 1, 1)
+    # b contradicts itself within train, and what stays of it contradicts the row of the test split.
+    assert contradictions(checked) == {
+        "train": {"texts": 2, "rows": 4},
+        "test": {"texts": 1, "rows": 1},
+        "all": {"texts": 3, "rows": 5},
+    }
+
+
+def test_a_training_row_leaves_for_its_like_in_the_test_split_of_another_source() -> None:
+    sources = [
+        check_splits(
+            {"train": raw_rows(f"{name} train", train), "test": raw_rows(f"{name} test", test)},
+            by_key,
+            {},
+            1,
+        )
+        for name, train, test in (
+            ("one", ["the same text", "nothing of the kind"], ["abcdefghijklmnoq"]),
+            ("two", ["abcdefghijklmnop", "left alone"], ["something else", "the same text"]),
+        )
+    ]
+    remove_leaks(sources, 0.8)
+    assert [keys_of(checked)["train"] for checked in sources] == [
+        ["nothing of the kind"],
+        ["left alone"],
+    ]
+    assert [len(checked.rows["test"]) for checked in sources] == [1, 2]
+    assert [checked.aside[0].reason for checked in sources] == [
+        "leaks: it also stands in test, row 2 of two test",
+        "near_leaks: 0.87 like row 1 of one test in test",
+    ]
+    for checked, leaks in zip(sources, (1, 0), strict=True):
+        account = checked.account["train"]
+        assert (account["leaks"], account["near_leaks"]) == (leaks, 1 - leaks)
+
+
+def test_rows_of_the_same_split_of_two_sources_leave_neither() -> None:
+    sources = [check_splits({"train": raw_rows(name, "ab")}, by_key, {}, 1) for name in ("x", "y")]
+    remove_leaks(sources, 0.5)
+    assert [keys_of(checked)["train"] for checked in sources] == [["a", "b"]] * 2
+
+
+def test_a_near_leak_leaves_the_earlier_split_and_names_the_row_that_it_is_like() -> None:
+    raw = {
+        "train": raw_rows("train", ["abcdefghijklmnop", "nothing of the kind"]),
+        "test": raw_rows("test", ["something else", "abcdefghijklmnoq"]),
+    }
+    checked = prepared(raw, by_key, {}, {}, 0.8, 1)
+    assert keys_of(checked)["train"] == ["nothing of the kind"]
+    (aside,) = checked.aside
+    assert (aside.kind, aside.number) == ("near_leaks", 1)
+    assert aside.reason == "near_leaks: 0.87 like row 2 of test in test"
+    assert checked.account["train"]["near_leaks"] == 1
 
 
 def test_a_leak_leaves_the_earlier_split() -> None:
@@ -348,20 +467,20 @@ def test_a_leak_leaves_the_earlier_split() -> None:
         split: raw_rows(split, keys)
         for split, keys in zip(SPLITS, ("abcd", "bce", "cdf"), strict=True)
     }
-    checked = check_splits(raw, by_key, {}, {}, 1)
+    checked = prepared(raw, by_key, {}, {}, 1, 1)
     assert keys_of(checked) == {"train": ["a"], "validation": ["b", "e"], "test": ["c", "d", "f"]}
     assert {(a.source, a.number, a.reason) for a in checked.aside} == {
-        ("train", 2, "leaks: it also stands in validation"),
-        ("train", 3, "leaks: it also stands in test"),
-        ("train", 4, "leaks: it also stands in test"),
-        ("validation", 2, "leaks: it also stands in test"),
+        ("train", 2, "leaks: it also stands in validation, row 1 of validation"),
+        ("train", 3, "leaks: it also stands in test, row 1 of test"),
+        ("train", 4, "leaks: it also stands in test, row 2 of test"),
+        ("validation", 2, "leaks: it also stands in test, row 1 of test"),
     }
 
 
 def test_a_row_keeps_the_name_of_its_place_in_its_source() -> None:
     rows = raw_rows("train", "abcdefghij")
     rows[1].values["kind"] = "rejected"
-    whole = check_splits({"train": rows}, by_key, {"test": 0.3}, {"train": 3}, 1)
+    whole = prepared({"train": rows}, by_key, {"test": 0.3}, {"train": 3}, 1, 1)
     names = {r.key: r.row_id for split in whole.rows.values() for r in split}
     places = {key: f"train-{place:06d}" for place, key in enumerate("abcdefghij", start=1)}
     assert names.items() <= places.items()
@@ -372,7 +491,7 @@ def test_what_the_source_lacks_is_split_off_in_equal_shares_of_labels() -> None:
     rows = raw_rows("train", [str(at) for at in range(200)])
     for at, raw in enumerate(rows):
         raw.values["stratum"] = "few" if at % 4 == 0 else "many"
-    checked = check_splits({"train": rows}, by_key, {"validation": 0.1, "test": 0.3}, {}, 1)
+    checked = prepared({"train": rows}, by_key, {"validation": 0.1, "test": 0.3}, {}, 1, 1)
     counts = {split: Counter(row.stratum for row in checked.rows[split]) for split in SPLITS}
     assert counts == {
         "train": {"few": 30, "many": 90},
@@ -398,11 +517,12 @@ takes = st.dictionaries(st.sampled_from(SPLITS), st.none() | st.integers(1, 9))
 
 
 @settings(max_examples=300, deadline=None)
-@given(some_splits, shares, takes, st.integers(0, 5))
+@given(some_splits, shares, takes, st.sampled_from([0.5, 1]), st.integers(0, 5))
 def test_no_row_is_lost_and_none_is_counted_twice(
     content: dict[str, list[tuple[str, str, str]]],
     split_off: dict[str, float],
     take: dict[str, int | None],
+    similarity: float,
     seed: int,
 ) -> None:
     raw = {
@@ -413,7 +533,7 @@ def test_no_row_is_lost_and_none_is_counted_twice(
         for split, rows in content.items()
     }
     split_off = {split: share for split, share in split_off.items() if split not in raw}
-    checked = check_splits(raw, by_key, split_off, take, seed)
+    checked = prepared(raw, by_key, split_off, take, similarity, seed)
 
     assert set(checked.rows) == set(checked.account) == {*raw, *split_off}
     for split, account in checked.account.items():
@@ -438,7 +558,7 @@ def test_no_row_is_lost_and_none_is_counted_twice(
     assert set(places.values()) <= {1}
     assert len(there) - len(places) == moved["not_taken"]
     by_kind = Counter(row.kind for row in checked.aside)
-    for kind in ("rejected", "neutral", "repeats", "leaks"):
+    for kind in ("rejected", "neutral", "repeats", "leaks", "near_leaks"):
         assert by_kind[kind] == moved[kind]
 
     # No key and no row's name stands twice, in one split or in two.
@@ -484,11 +604,13 @@ def test_a_smaller_draw_is_part_of_a_larger_one() -> None:
 
 def test_splits_do_not_depend_on_how_python_hashes(repo: Path) -> None:
     script = """
-from rows.checks import Row, SPLITS, check_splits
+from rows.checks import Row, SPLITS, check_splits, remove_leaks, take_rows
 from rows.sources import RawRow
 rows = [RawRow("s", n, {"key": str(n % 90), "stratum": "abc"[n % 3]}) for n in range(120)]
 check = lambda raw: Row(raw.source, raw.number, raw.values["key"], raw.values["stratum"], {})
-done = check_splits({"train": rows}, check, {"validation": .2, "test": .3}, {"train": 20}, 7)
+done = check_splits({"train": rows}, check, {"validation": .2, "test": .3}, 7)
+remove_leaks([done], .9)
+take_rows(done, {"train": 20}, 7)
 print([[row.row_id for row in done.rows[split]] for split in SPLITS], done.account, done.aside)
 """
     said = {
@@ -546,10 +668,10 @@ def test_the_share_of_bad_rows_is_of_all_sources_together() -> None:
 
 def test_a_split_with_no_row_left_stops_and_says_where_they_went() -> None:
     raw = {"train": raw_rows("train", "abc"), "test": raw_rows("test", "abc")}
-    checked = check_splits(raw, by_key, {}, {}, 1)
+    checked = prepared(raw, by_key, {}, {}, 1, 1)
     with pytest.raises(StudyError, match=r"sentiment: no row is left in train \(in 3, leaks 3\)$"):
         require_rows(checked, "sentiment")
     raw["train"][1].values["kind"] = "rejected"
-    checked = check_splits(raw, by_key, {}, {}, 1)
+    checked = prepared(raw, by_key, {}, {}, 1, 1)
     with pytest.raises(StudyError, match=r"leaks 2\); rejected first: train row 2: rejected$"):
         require_rows(checked, "sentiment")

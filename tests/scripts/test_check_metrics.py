@@ -14,6 +14,12 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         "train_mixed.json": {"steps": 90, "validation_loss": 1.0},
         "evaluate/majority.json": {"accuracy": 0.691, "n": 1000},
         "evaluate/mixed_fine_tuned.json": {"accuracy": 0.9, "general": {"exact_seen": 0.7}},
+        "compare.json": {
+            "systems": {
+                "mixed_fine_tuned": {"forgotten": 2.0, "wordings_seen": 0.9, "hundred": 0.2}
+            },
+            "pairs": {"a - b": {"difference": 0.3}},
+        },
     }
     for folder in ("committed", "new"):
         for name, content in committed.items():
@@ -43,6 +49,10 @@ def test_equal_metrics_pass(folders: tuple[Path, Path]) -> None:
         ("evaluate/mixed_fine_tuned.json", "accuracy", 0.88),
         ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.72),
         ("train_mixed.json", "validation_loss", 1.04),
+        ("compare.json", "systems.mixed_fine_tuned.forgotten", 2.4),
+        ("compare.json", "systems.mixed_fine_tuned.wordings_seen", 0.83),
+        ("compare.json", "systems.mixed_fine_tuned.hundred", 0.3),
+        ("compare.json", "pairs.a - b.difference", 0.34),
     ],
 )
 def test_a_difference_within_the_tolerance_passes(
@@ -59,6 +69,10 @@ def test_a_difference_within_the_tolerance_passes(
         ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.5),
         ("evaluate/majority.json", "accuracy", 0.692),
         ("train_mixed.json", "validation_loss", 1.4),
+        ("compare.json", "systems.mixed_fine_tuned.forgotten", 2.6),
+        ("compare.json", "systems.mixed_fine_tuned.wordings_seen", 0.81),
+        ("compare.json", "systems.mixed_fine_tuned.hundred", 0.33),
+        ("compare.json", "pairs.a - b.difference", 0.36),
         ("train_mixed.json", "steps", 91),
         ("prepare.json", "sentiment.train.out", 719),
     ],
@@ -81,6 +95,7 @@ def test_of_the_ten_instructions_two_may_turn_and_a_figure_that_is_gone_is_named
     folders: tuple[Path, Path], now: int | None, lines: int
 ) -> None:
     for folder, followed in zip(folders, (6, now), strict=True):
-        content = {} if followed is None else {"ten_followed": followed}
-        (folder / "compare.json").write_text(json.dumps({"mixed_fine_tuned": content}))
+        content = {} if followed is None else {"ten": followed}
+        text = json.dumps({"systems": {"mixed_fine_tuned": content}})
+        (folder / "compare.json").write_text(text)
     assert len(list(compare(*folders))) == lines

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from settings import Labels
-from stats.classification import classification_metrics, wilson_interval
+from stats.classification import classification_metrics
 
 TWO = Labels(names=["negative", "positive"], positive="positive")
 THREE = Labels(names=["bad", "middling", "good"], positive="good")
@@ -21,7 +21,6 @@ def test_the_seed_studys_table_comes_from_its_counts() -> None:
     for name in ("f1", "precision", "recall"):
         assert metrics[name] == pytest.approx(21 / 23)
     assert metrics["n"] == 50
-    assert wilson_interval(46, 50, 0.95) == pytest.approx((0.812, 0.968), abs=5e-4)
 
 
 def test_an_answer_that_names_no_label_is_wrong() -> None:
@@ -43,15 +42,3 @@ def test_three_labels_are_averaged() -> None:
 def test_figures_are_shares(pairs: list[tuple[str, str]]) -> None:
     metrics = classification_metrics([a for a, _ in pairs], [b for _, b in pairs], TWO)
     assert all(0 <= metrics[name] <= 1 for name in metrics if name != "n")
-
-
-@given(st.integers(0, 400), st.integers(1, 400))
-def test_the_interval_holds_the_share(successes: int, n: int) -> None:
-    successes = min(successes, n)
-    low, high = wilson_interval(successes, n, 0.95)
-    assert 0 <= low <= successes / n + 1e-12
-    assert successes / n - 1e-12 <= high <= 1
-
-
-def test_no_trial_says_nothing() -> None:
-    assert wilson_interval(0, 0, 0.95) == (0.0, 1.0)

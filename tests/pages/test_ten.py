@@ -1,0 +1,49 @@
+"""The ten instructions' page: what a model said is shown as text, each check as passed or failed."""
+
+import json
+
+from pages.tables import WIDTH
+from pages.ten import TenAnswers, ten_console, ten_json, ten_markdown
+from stats.estimate import Estimate
+
+HOSTILE = "<script>x</script> | [link](http://a) *bold*\n\nsecond [red]line[/red] `code`"
+CHECKED = {
+    "a": [("startend:quotation", False), ("content:not_an_echo", True)],
+    "b": [("startend:quotation", True), ("content:not_an_echo", True)],
+}
+TEN = [TenAnswers("Say | it.", "", {"a": HOSTILE, "b": ""}, CHECKED)]
+HUNDRED = {"a": Estimate(0.25, 0.175, 0.343), "b": Estimate(0.0, 0.0, 0.037)}
+
+
+def test_answers_cannot_break_the_table() -> None:
+    text = ten_markdown(TEN, HUNDRED)
+    (row,) = [line for line in text.splitlines() if "Say" in line]
+    assert row.replace("\\|", "").count("|") == 4
+    assert "<script>" not in row
+    assert "(nothing)" in row
+
+
+def test_each_check_is_named_as_passed_or_failed_and_answers_that_pass_all_are_counted() -> None:
+    text = ten_markdown(TEN, HUNDRED)
+    assert "- startend:quotation<br>+ content:not\\_an\\_echo" in text
+    assert "+ startend:quotation<br>+ content:not\\_an\\_echo" in text
+    assert "| followed | 0 of 1 | 1 of 1 |" in text
+
+
+def test_the_page_says_that_ten_are_too_few_and_gives_the_hundreds_interval() -> None:
+    text = ten_markdown(TEN, HUNDRED)
+    assert "Ten are too few to rank models" in text
+    assert ".250 [.175, .343] by a" in text
+
+
+def test_the_data_hold_every_answer_whole_and_every_check() -> None:
+    (entry,) = json.loads(json.dumps(ten_json(TEN)))["instructions"]
+    assert entry["systems"]["a"]["answer"] == HOSTILE
+    assert entry["systems"]["a"]["checks"] == dict(CHECKED["a"])
+
+
+def test_the_console_shows_answers_side_by_side_within_its_width() -> None:
+    text = ten_console(TEN)
+    assert "[red]line[/red]" in " ".join(text.split())
+    assert "[1 of 2 checks]" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= WIDTH

@@ -1,0 +1,75 @@
+"""The simulated tables of docs/statistics.md: within their bounds, and a part of them again."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simulate_statistics
+from simulate_statistics import exact_test, tango, wilson
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs/statistics.md").read_text(encoding="utf-8")
+
+
+def _shares(cells: list[str]) -> list[float]:
+    return [float(cell.removesuffix("%")) for cell in cells]
+
+
+def _columns(name: str) -> dict[str, list[str]]:
+    """The table of that name in the page: {column: cells}."""
+    (table,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- end of {name} -->", TEXT, re.DOTALL)
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
+    return {column: [line[at] for line in lines[2:]] for at, column in enumerate(lines[0])}
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("Wilson", "coverage"),
+        ("Tango", "coverage"),
+        *(("bootstrap", figure) for figure in ("F1", "precision", "recall", "macro-F1")),
+    ],
+)
+def test_the_intervals_cover_what_they_say(name: str, column: str) -> None:
+    covered = _shares(_columns(name)[column])
+    assert len(covered) >= 15
+    assert 94 <= np.mean(covered) <= 96
+    assert min(covered) >= 93
+
+
+def test_below_fifty_rows_the_page_tells_what_both_intervals_cover() -> None:
+    columns = _columns("below 50 rows")
+    mean = {name: _shares(columns[f"{name}, mean"]) for name in ("Tango", "Bayesian")}
+    worst = {name: _shares(columns[f"{name}, worst"]) for name in ("Tango", "Bayesian")}
+    for tangos, bayes in zip(mean["Tango"], mean["Bayesian"], strict=True):
+        assert 95 < bayes < tangos
+    assert min(worst["Tango"]) >= 92.5
+    assert 86 < min(worst["Bayesian"]) < 88
+    (again, *_) = simulate_statistics.below_fifty(0)
+    assert again == [cells[0] for cells in columns.values()]
+
+
+def test_the_bootstrap_fails_where_few_rows_differ() -> None:
+    assert min(_shares(_columns("too few differing rows")["percentile bootstrap"])) < 60
+
+
+def test_the_exact_test_never_errs_above_its_level_nor_do_verdicts() -> None:
+    # Simulated: a level of 5% shows as 5% give or take the draws' error.
+    assert max(_shares(_columns("exact test")["false alarms"])) <= 5.3
+    assert max(_shares(_columns("verdicts")["false alarms"])) <= 5
+
+
+@pytest.mark.parametrize(
+    ("name", "simulate"), [("Wilson", wilson), ("Tango", tango), ("exact test", exact_test)]
+)
+def test_a_simulation_of_fewer_draws_gives_the_page_again(name: str, simulate: object) -> None:
+    again = [float(line[-1].removesuffix("%")) for line in simulate(1500)]  # type: ignore[operator]
+    told = _shares(list(_columns(name).values())[-1])
+    assert len(again) == len(told)
+    assert np.abs(np.array(again) - told).max() < 3.5  # five standard errors
+
+
+def test_the_page_names_the_draws_and_the_seed() -> None:
+    for figure in (simulate_statistics.DRAWS, simulate_statistics.STUDIES):
+        assert f"{figure:,}" in TEXT
+    assert str(simulate_statistics.SEED) in TEXT

@@ -1,0 +1,34 @@
+"""The logistic regressions beside the language models: labels in order, unseen labels, real separation."""
+
+import numpy as np
+import pytest
+
+from stats.classifiers import log_probabilities, state_classifier, tfidf_classifier
+
+TEXTS = ["good film", "good soup", "bad film", "bad soup", "so so film", "so so soup"] * 3
+LABELS = ["positive", "positive", "negative", "negative", "neutral", "neutral"] * 3
+
+
+def test_log_probabilities_stand_in_the_labels_order() -> None:
+    model = tfidf_classifier().fit(TEXTS, LABELS)
+    for labels in (["negative", "neutral", "positive"], ["positive", "negative", "neutral"]):
+        scores = log_probabilities(model, ["good day", "bad day", "so so day"], labels)
+        assert np.exp(scores).sum(1) == pytest.approx(1)
+        assert [labels[at] for at in scores.argmax(1)] == ["positive", "negative", "neutral"]
+
+
+def test_a_label_that_was_never_seen_is_never_the_most_likely() -> None:
+    model = tfidf_classifier().fit(TEXTS, LABELS)
+    scores = log_probabilities(model, TEXTS, ["furious", "negative", "neutral", "positive"])
+    assert np.isfinite(scores).all()
+    assert (scores[:, 0] < scores[:, 1:].min(1)).all()
+
+
+def test_a_probe_finds_the_direction_that_decides() -> None:
+    draws = np.random.default_rng(0)
+    states = draws.normal(size=(300, 20))
+    labels = ["yes" if each > 0 else "no" for each in states[:, 3] * 5]
+    model = state_classifier().fit(states[:200], labels[:200])
+    scores = log_probabilities(model, states[200:], ["no", "yes"])
+    found = ["yes" if yes > no else "no" for no, yes in scores]
+    assert np.mean([a == b for a, b in zip(found, labels[200:], strict=True)]) > 0.9
