@@ -1,0 +1,169 @@
+"""Say what is about to happen and what it will take; stop where it cannot: before a weight is fetched."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+import torch
+
+from command import StudyError, run_stage, write_json, write_log
+from lm.budget import (
+    Memory,
+    Shape,
+    estimated_seconds,
+    matmul_peak,
+    shape_of,
+    training_memory,
+    training_operations,
+)
+from lm.source import look_up
+from rows.tables import INSTRUCTIONS, read_table
+from settings import Precision, Train, read_settings
+
+TRAINING_ROWS = {
+    "train_sentiment": Path("data/instructions/sentiment/train.parquet"),
+    "train_mixed": Path("data/mixed/train.parquet"),
+}
+TEST_ROWS = Path("data/instructions/sentiment/test.parquet")
+CHARACTERS = 3.5  # a token, about: the tokenizer is not there yet
+LONG = 72  # hours: a training that takes longer without a GPU is a mistake
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Work:
+    """One training: its rows and steps, and about how many tokens they have."""
+
+    name: str
+    rows: int
+    steps: int
+    tokens: int
+    longest: int
+    answer: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """What computes: its name, its memory in bytes, and its matmul peak in operations a second."""
+
+    name: str
+    memory: int
+    peak: float
+
+
+def main() -> None:
+    settings = read_settings("base_model", "precision", "train")
+    train, precision = settings.train, settings.precision
+
+    found = look_up(settings.base_model)
+    shape = shape_of(found.config, train.lora_layers)
+    device = this_device(precision)
+    works = [work_of(name, path, train) for name, path in TRAINING_ROWS.items()]
+    memory = max(
+        (training_memory(shape, precision, train, work.longest, work.answer) for work in works),
+        key=lambda each: each.total,
+    )
+    seconds = {
+        work.name: estimated_seconds(training_operations(shape, train, work.tokens), device.peak)
+        for work in works
+    }
+
+    print(f"base model: {found.told}, {shape.parameters / 1e6:,.0f}M parameters")
+    for work in works:
+        print(
+            f"{work.name}: {work.rows:,} rows, about {work.tokens:,} tokens, {work.steps:,} steps; "
+            f"about {in_words(seconds[work.name])}"
+        )
+    print(f"test: {len(read_table(TEST_ROWS, INSTRUCTIONS)):,} rows, answered by every model")
+    print(
+        f"memory: about {memory.total / GIB:.1f} of {device.memory / GIB:.1f} GiB (weights "
+        f"{memory.weights / GIB:.1f}, adapter {memory.adapter / GIB:.1f}, a step's activations "
+        f"{memory.activations / GIB:.1f})"
+    )
+    print(f"computed on: {device.name}, which multiplies at {device.peak / 1e9:,.0f} GFLOP/s")
+    require_fit(memory, device, precision, train)
+    require_time(sum(seconds.values()), shape)
+
+    write_json(Path("data/preflight/base_model.json"), found.identity)
+    write_log(
+        "preflight",
+        estimated_memory_gib=memory.total / GIB,
+        **{f"{name}_estimated_seconds": value for name, value in seconds.items()},
+    )
+
+
+def work_of(name: str, path: Path, train: Train) -> Work:
+    """Count the rows and steps of a training, and its tokens from the length of its texts."""
+    rows = read_table(path, INSTRUCTIONS)
+    if not len(rows):
+        raise StudyError(f"{path}: has no row to train on")
+    answers = pc.utf8_length(rows["completion"])
+    lengths = pc.add(pc.utf8_length(rows["prompt"]), answers)
+    batches = -(-len(rows) // train.batch_size)
+    updates = -(-batches // train.gradient_accumulation)
+    return Work(
+        name,
+        rows=len(rows),
+        steps=max(1, round(updates * train.epochs)),
+        tokens=round(pc.sum(lengths).as_py() * train.epochs / CHARACTERS),
+        longest=round(pc.max(lengths).as_py() / CHARACTERS),
+        answer=round(pc.max(answers).as_py() / CHARACTERS) + 1,
+    )
+
+
+def this_device(precision: Precision) -> Device:
+    """The GPU, or else the processor and the machine's memory."""
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_properties(0)
+        return Device(gpu.name, gpu.total_memory, matmul_peak(precision.dtype, 8192))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    name = f"the processor, {torch.get_num_threads()} threads"
+    return Device(name, memory, matmul_peak(precision.dtype, 1024))
+
+
+def require_fit(memory: Memory, device: Device, precision: Precision, train: Train) -> None:
+    """Raise `StudyError` where a step needs more memory than there is; warn where it is near."""
+    if memory.total <= 0.9 * device.memory:
+        return
+    ways = [
+        way
+        for way, helps in (
+            ("precision.quantization: nf4", precision.quantization == "none"),
+            ("precision.dtype: bfloat16", precision.dtype == "float32"),
+            ("train.gradient_checkpointing: true", not train.gradient_checkpointing),
+            ("a smaller train.batch_size with more gradient_accumulation", train.batch_size > 1),
+            ("a smaller base model or a larger device", True),
+        )
+        if helps
+    ]
+    told = (
+        f"a training step takes about {memory.total / GIB:.1f} GiB, {device.name} has "
+        f"{device.memory / GIB:.1f}: set, in the profile, " + ", or ".join(ways)
+    )
+    if memory.total > device.memory:
+        raise StudyError(told)
+    print(f"WARNING: {told}", file=sys.stderr)
+
+
+def require_time(seconds: float, shape: Shape) -> None:
+    """Raise `StudyError` for a training that would take days without a GPU."""
+    if not torch.cuda.is_available() and seconds > LONG * 3600:
+        raise StudyError(
+            f"no GPU is found, and training {shape.parameters / 1e9:.1f}B parameters takes "
+            f"{in_words(seconds)} without one: run the study where torch.cuda.is_available(), choose "
+            "profile: laptop or a smaller base_model, or take fewer rows (sources.*.take)"
+        )
+
+
+def in_words(seconds: float) -> str:
+    """A time in the unit that a person would use."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+if __name__ == "__main__":
+    run_stage(main)
