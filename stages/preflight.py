@@ -18,7 +18,7 @@ from lm.budget import (
     training_memory,
     training_operations,
 )
-from lm.source import look_up
+from lm.source import FOUND, PARTIAL, look_up
 from rows.tables import INSTRUCTIONS, read_table
 from settings import Precision, Train, read_settings
 
@@ -57,7 +57,7 @@ def main() -> None:
     settings = read_settings("base_model", "precision", "train")
     train, precision = settings.train, settings.precision
 
-    found = look_up(settings.base_model)
+    found = look_up(settings.base_model, PARTIAL)
     shape = shape_of(found.config, train.lora_layers)
     device = this_device(precision)
     works = [work_of(name, path, train) for name, path in TRAINING_ROWS.items()]
@@ -70,7 +70,10 @@ def main() -> None:
         for work in works
     }
 
-    print(f"base model: {found.told}, {shape.parameters / 1e6:,.0f}M parameters")
+    print(
+        f"base model: {found.name}, {shape.parameters / 1e6:,.0f}M parameters, "
+        f"{found.missing_bytes / 1e9:.2f} GB to download"
+    )
     for work in works:
         print(
             f"{work.name}: {work.rows:,} rows, about {work.tokens:,} tokens, {work.steps:,} steps; "
@@ -86,7 +89,7 @@ def main() -> None:
     require_fit(memory, device, precision, train)
     require_time(sum(seconds.values()), shape)
 
-    write_json(Path("data/preflight/base_model.json"), found.identity)
+    write_json(FOUND, found.identity)
     write_log(
         "preflight",
         estimated_memory_gib=memory.total / GIB,

@@ -31,7 +31,7 @@ EVALUATE = {
 }
 ANSWER = EVALUATE | {"probe"}
 TRAIN = {"train_sentiment", "train_mixed"}
-ALL = {"prepare", "base_model", "instructify", "mix", "probe", "baselines", "compare"}
+ALL = {"prepare", "instructify", "mix", "preflight", "base_model", "probe", "baselines", "compare"}
 ALL |= TRAIN | EVALUATE
 MODELS = [name.removeprefix("evaluate@") for name in sorted(EVALUATE)]
 BASELINES = ["original_probe", "majority", "tfidf_logistic", "vader_lexicon"]
@@ -237,7 +237,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "nothing": ("params.yaml", "\nseed: 42", "\nseed: 42", set()),
     "seed": (
         *("params.yaml", "\nseed: 42", "\nseed: 43"),
-        ALL - {"base_model"} - TRAIN,
+        ALL - {"preflight", "base_model"} - TRAIN,
     ),
     "prompt_format": (
         *("params.yaml", "prompt_format: alpaca", "prompt_format: chat"),
@@ -258,10 +258,16 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     ),
     "sha256 of the base": (
         *(POCKET, "kind: path", f"kind: path\n  sha256: {'0' * 64}"),
-        {"base_model", "compare"},
+        {"preflight", "base_model", "compare"},
     ),
-    "dtype": (POCKET, "dtype: float32", "dtype: bfloat16", TRAIN | ANSWER | {"compare"}),
-    "learning_rate": (POCKET, "learning_rate: 0.001", "learning_rate: 0.002", TRAIN | {"compare"}),
+    "dtype": (
+        *(POCKET, "dtype: float32", "dtype: bfloat16"),
+        {"preflight", "compare"} | TRAIN | ANSWER,
+    ),
+    "learning_rate": (
+        *(POCKET, "learning_rate: 0.001", "learning_rate: 0.002"),
+        {"preflight", "compare"} | TRAIN,
+    ),
     "few_shot_examples": (POCKET, "few_shot_examples: 4", "few_shot_examples: 2", ANSWER),
     "an unused profile": ("profiles/unused.yaml", "epochs: 1", "epochs: 2", set()),
     "a wording": (
@@ -278,11 +284,15 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         {"prepare", "compare"} | EVALUATE,  # prepare: it watches all of data/raw
     ),
     "settings.py": ("stages/settings.py", *COMMENT, ALL),
-    "lm/source.py": ("stages/lm/source.py", *COMMENT, {"base_model"}),
+    "lm/source.py": ("stages/lm/source.py", *COMMENT, {"preflight", "base_model"}),
+    "lm/budget.py": ("stages/lm/budget.py", *COMMENT, {"preflight"}),
     "lm/training.py": ("stages/lm/training.py", *COMMENT, TRAIN),
     "lm/answering.py": ("stages/lm/answering.py", *COMMENT, ANSWER),
     "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | ANSWER),
-    "rows/packages.py": ("stages/rows/packages.py", *COMMENT, {"prepare", "base_model"}),
+    "rows/packages.py": (
+        *("stages/rows/packages.py", *COMMENT),
+        {"prepare", "preflight", "base_model"},
+    ),
     "rows/tasks.py": ("stages/rows/tasks.py", *COMMENT, {"prepare", "compare"} | EVALUATE),
     "prompts/checks.py": ("stages/prompts/checks.py", *COMMENT, {"compare"} | EVALUATE),
     "stats/classification.py": (

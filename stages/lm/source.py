@@ -5,14 +5,18 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import torch
 from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from command import StudyError, write_json
 from rows.downloads import download, require_space
@@ -28,11 +32,56 @@ FILES = re.compile(
     r"chat_template\.(jinja|json)"
 )
 INDEX = "model.safetensors.index.json"  # which shard holds which weight
+FOUND = Path("data/preflight/base_model.json")  # what `look_up` found, for `place_base`
+PARTIAL = Path("models/.base.partial")  # outside of what DVC removes before a stage runs
 ORIGIN = "origin.json"  # in the folder of a base from the Hub: id, revision as asked for, commit
 
 
-def place_base(source: PackageBase | PathBase | HubBase, folder: Path) -> None:
-    """Fill `folder` with config, tokenizer and safetensors weights.
+@dataclass(frozen=True)
+class Found:
+    """A base model before its weights are there: what it is, how it is built, and what is to fetch.
+
+    `identity` has the id, the revision as asked for and its commit where it is on the Hub.
+    """
+
+    identity: dict[str, str]
+    config: Any
+    name: str
+    missing_bytes: int
+
+
+def look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
+    """Find the base model without its weights; `folder` is where `place_base` will put them.
+
+    Raises `StudyError` for what would stop that: a missing token or revision, no network, a full disk.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, HubBase):
+        commit, files = list_files("model", source.id, source.revision)
+        place = place_of("model", source.id, source.revision)
+        if commit != source.revision:
+            print(f"{place}: is the commit {commit}; to pin it, set  revision: {commit}")
+        identity = {"id": source.id, "revision": source.revision, "commit": commit}
+        missing = _begin(identity, _needed(place, files), folder)
+        for file in missing:
+            if file.path == "config.json":
+                _fetch(source, commit, file, folder)
+        return Found(identity, _config(folder), place, sum(file.size for file in missing))
+    if isinstance(source, PackageBase):
+        package = source.package
+        name = f"package {package.name}=={package.version}"
+        identity = {"package": name, "sha256": package.sha256}
+        with _gguf(source, folder) as scratch:
+            config = AutoConfig.from_pretrained(scratch, gguf_file="model.gguf")
+        return Found(identity, config, name, 0)
+    _path_files(source)
+    return Found({"path": source.path}, _config(Path(source.path)), source.path, 0)
+
+
+def place_base(
+    source: PackageBase | PathBase | HubBase, identity: dict[str, str], folder: Path
+) -> None:
+    """Fill `folder` with config, tokenizer and safetensors weights of what `look_up` found.
 
     It is made anew, but for a download from the Hub that was cut there: that one goes on.
     """
@@ -44,13 +93,27 @@ def place_base(source: PackageBase | PathBase | HubBase, folder: Path) -> None:
     elif isinstance(source, PathBase):
         _from_path(source, folder)
     else:
-        _from_hub(source, folder)
+        _from_hub(source, identity, folder)
 
 
-def _from_gguf(source: PackageBase, folder: Path) -> None:
+def _config(folder: Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:  # ValueError: an architecture that needs its own code
+        raise StudyError(f"base_model: its config.json is none of transformers': {error}") from None
+
+
+@contextmanager
+def _gguf(source: PackageBase, folder: Path) -> Iterator[str]:
+    """A folder with the package's GGUF file as model.gguf, while it is needed."""
     archive = fetch_package(source.package)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".gguf-") as scratch:
         (Path(scratch) / "model.gguf").write_bytes(read_member(archive, [source.gguf]))
+        yield scratch
+
+
+def _from_gguf(source: PackageBase, folder: Path) -> None:
+    with _gguf(source, folder) as scratch:
         model = AutoModelForCausalLM.from_pretrained(
             scratch, gguf_file="model.gguf", dtype=torch.float32
         )
@@ -67,6 +130,11 @@ def _from_gguf(source: PackageBase, folder: Path) -> None:
 
 
 def _from_path(source: PathBase, folder: Path) -> None:
+    for file in _path_files(source):
+        shutil.copyfile(file, folder / file.name)
+
+
+def _path_files(source: PathBase) -> list[Path]:
     origin = Path(source.path)
     if not origin.is_dir():
         raise StudyError(f"base_model.path = {source.path!r}: no such folder")
@@ -84,28 +152,35 @@ def _from_path(source: PathBase, folder: Path) -> None:
         )
     if source.sha256 is None:
         print(f"base_model: to pin this model, add  sha256: {found}")
-    for file in files:
-        shutil.copyfile(file, folder / file.name)
+    return files
 
 
-def _from_hub(source: HubBase, folder: Path) -> None:
-    commit, files = list_files("model", source.id, source.revision)
-    place = place_of("model", source.id, source.revision)
-    if commit != source.revision:
-        print(f"{place}: is the commit {commit}; to pin it, set  revision: {commit}")
-    needed = _needed(place, files)
-    origin = {"id": source.id, "revision": source.revision, "commit": commit}
-    _clear(folder, origin, needed)
-    cache = cache_folder("model", source.id) / "snapshots" / commit
+def _from_hub(source: HubBase, identity: dict[str, str], folder: Path) -> None:
+    commit = identity["commit"]
+    place = place_of("model", source.id, commit)
+    needed = _needed(place, list_files("model", source.id, commit)[1])
+    for file in _begin(identity, needed, folder):
+        _fetch(source, commit, file, folder)
+        if file.path == INDEX:
+            _require_shards(place, folder, needed)
+
+
+def _begin(identity: dict[str, str], needed: list[HubFile], folder: Path) -> list[HubFile]:
+    """Which files are still to be had; the disk must hold those that no cache holds."""
+    _clear(folder, identity, needed)
+    cache = cache_folder("model", identity["id"]) / "snapshots" / identity["commit"]
     missing = [file for file in needed if not (folder / file.path).is_file()]
     elsewhere = [file for file in missing if not (cache / file.path).is_file()]
     there = sum(part.stat().st_size for part in folder.glob(".*.part"))
+    place = place_of("model", identity["id"], identity["commit"])
     require_space(folder, sum(file.size for file in elsewhere) - there, place)
-    for file in missing:
-        if not _from_cache(cache / file.path, file, folder):
-            _download(source, commit, file, folder)
-        if file.path == INDEX:
-            _require_shards(place, folder, needed)
+    return missing
+
+
+def _fetch(source: HubBase, commit: str, file: HubFile, folder: Path) -> None:
+    cache = cache_folder("model", source.id) / "snapshots" / commit
+    if not _from_cache(cache / file.path, file, folder):
+        _download(source, commit, file, folder)
 
 
 def _needed(place: str, files: list[HubFile]) -> list[HubFile]:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from command import StudyError
 from hub import Hub
-from lm.source import place_base
+from lm.source import look_up, place_base
 from settings import HubBase, PathBase
 
 assert lm
@@ -23,8 +23,13 @@ assert lm
 Usage = namedtuple("Usage", "total used free")
 
 
+def place(source: PathBase | HubBase, folder: Path) -> None:
+    """Put the base into `folder` as `preflight` and `base_model` do together."""
+    place_base(source, look_up(source, folder).identity, folder)
+
+
 def test_a_folder_becomes_an_ordinary_model_folder(toy_base: Path, tmp_path: Path) -> None:
-    place_base(PathBase(kind="path", path=str(toy_base)), tmp_path / "base")
+    place(PathBase(kind="path", path=str(toy_base)), tmp_path / "base")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
     assert model.config.vocab_size == len(tokenizer)
@@ -35,7 +40,7 @@ def test_only_the_models_files_are_taken(toy_base: Path, tmp_path: Path) -> None
     shutil.copytree(toy_base, origin)
     (origin / "modeling_evil.py").write_text("raise SystemExit")
     (origin / "pytorch_model.bin").write_bytes(b"pickle")
-    place_base(PathBase(kind="path", path=str(origin)), tmp_path / "base")
+    place(PathBase(kind="path", path=str(origin)), tmp_path / "base")
     assert not {"modeling_evil.py", "pytorch_model.bin"} & {
         file.name for file in (tmp_path / "base").iterdir()
     }
@@ -45,18 +50,18 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "origin").mkdir()
     (tmp_path / "origin/pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(StudyError, match=r"no \*\.safetensors weights"):
-        place_base(PathBase(kind="path", path=str(tmp_path / "origin")), tmp_path / "base")
+        place(PathBase(kind="path", path=str(tmp_path / "origin")), tmp_path / "base")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"base_model\.path = 'nowhere': no such folder"):
-        place_base(PathBase(kind="path", path="nowhere"), tmp_path / "base")
+        place(PathBase(kind="path", path="nowhere"), tmp_path / "base")
 
 
 def test_another_hash_is_refused(toy_base: Path, tmp_path: Path) -> None:
     source = PathBase(kind="path", path=str(toy_base), sha256="0" * 64)
     with pytest.raises(StudyError, match="the model changed"):
-        place_base(source, tmp_path / "base")
+        place(source, tmp_path / "base")
 
 
 # --- from the Hub -----------------------------------------------------------------------------
@@ -88,7 +93,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_model_comes_by_its_commit(
     hub: Hub, model: str, toy_base: Path, toy_shards: Path, tmp_path: Path
 ) -> None:
-    place_base(base(), tmp_path / "base")
+    place(base(), tmp_path / "base")
     found = files(tmp_path / "base")
     assert not {"pytorch_model.bin", "README.md"} & found.keys()
     assert not any(hub.sent(name) for name in ("pytorch_model.bin", "README.md"))
@@ -106,7 +111,7 @@ def test_a_branch_is_resolved_told_and_recorded(
     hub: Hub, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.repositories["models", ID].branches["pull/7"] = COMMIT
-    place_base(base("pull/7"), tmp_path / "base")
+    place(base("pull/7"), tmp_path / "base")
     assert f"{ID}@pull/7: is the commit {COMMIT}; to pin it, set  revision: {COMMIT}" in (
         capsys.readouterr().out
     )
@@ -120,7 +125,7 @@ def test_a_warm_cache_is_enough_offline(
     snapshot = Path(snapshot_download(ID, revision=revision))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     asked = len(hub.requests)
-    place_base(base(revision), tmp_path / "base")
+    place(base(revision), tmp_path / "base")
     assert len(hub.requests) == asked
     shard = tmp_path / "base" / SHARD
     assert not shard.is_symlink()
@@ -138,7 +143,7 @@ def test_online_too_what_the_cache_holds_is_not_fetched(
         raise OSError("Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", on_another_disk)
-    place_base(base(), tmp_path / "base")
+    place(base(), tmp_path / "base")
     assert hub.sent(SHARD) == sent > 0
     AutoModelForCausalLM.from_pretrained(tmp_path / "base")
 
@@ -149,12 +154,12 @@ def test_a_damaged_or_incomplete_cache_is_not_used(
     shard = Path(snapshot_download(ID, revision=COMMIT)) / SHARD
     content = shard.read_bytes()
     shard.write_bytes(content[:-1] + b"\0")
-    place_base(base(), tmp_path / "base")
+    place(base(), tmp_path / "base")
     assert (tmp_path / "base" / SHARD).read_bytes() == content
     shard.unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StudyError, match=rf"index\.json names {SHARD}, which is not there"):
-        place_base(base(), tmp_path / "again")
+        place(base(), tmp_path / "again")
 
 
 def test_offline_without_a_cache_is_a_clear_error(
@@ -162,7 +167,7 @@ def test_offline_without_a_cache_is_a_clear_error(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StudyError, match=r"base_model .*@27d67f1b: not in the cache .*HF_HUB_OFF"):
-        place_base(base(), tmp_path / "base")
+        place(base(), tmp_path / "base")
     assert hub.requests == []
 
 
@@ -170,7 +175,7 @@ def test_a_connection_that_breaks_goes_on_where_it_was(
     hub: Hub, model: str, toy_shards: Path, tmp_path: Path
 ) -> None:
     hub.cuts[SHARD] = 1_000_000
-    place_base(base(), tmp_path / "base")
+    place(base(), tmp_path / "base")
     content = (toy_shards / SHARD).read_bytes()
     assert (tmp_path / "base" / SHARD).read_bytes() == content
     assert hub.sent(SHARD) == len(content), "no byte twice"
@@ -182,12 +187,12 @@ def test_a_killed_download_goes_on_when_the_stage_runs_again(
     first = "model-00001-of-00002.safetensors"
     content = (toy_shards / SHARD).read_bytes()
     folder = tmp_path / "base"
-    place_base(base(), folder)
+    place(base(), folder)
     # As a kill leaves it: one shard whole, the other begun.
     (folder / SHARD).unlink()
     (folder / f".{SHARD}.part").write_bytes(content[:3_000_000])
     hub.requests.clear()
-    place_base(base(), folder)
+    place(base(), folder)
     assert (folder / SHARD).read_bytes() == content
     assert (hub.sent(first), hub.sent(SHARD)) == (0, len(content) - 3_000_000)
     assert not list(folder.glob(".*")), "nothing else is left behind"
@@ -197,15 +202,15 @@ def test_the_part_of_another_commit_is_not_taken_up(
     hub: Hub, model: str, toy_shards: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "base"
-    place_base(base(), folder)
+    place(base(), folder)
     (folder / f".{SHARD}.part").write_bytes(b"of the old one")
     other = {path.name: path.read_bytes() for path in toy_shards.iterdir()}
     other["config.json"] += b"\n"
     commit = hub.add("models", ID, other)
     hub.requests.clear()
-    place_base(base(), folder)  # main has moved, the pinned commit has not
+    place(base(), folder)  # main has moved, the pinned commit has not
     assert hub.sent(SHARD) == 0
-    place_base(base("main"), folder)
+    place(base("main"), folder)
     assert origin(folder)["commit"] == commit
     assert hub.sent(SHARD) == len(other[SHARD])
     assert (folder / "config.json").read_bytes() == other["config.json"]
@@ -219,10 +224,10 @@ def test_a_damaged_shard_is_never_put_in_place(
     content = (toy_shards / SHARD).read_bytes()
     hub.damages[SHARD] = content[:-9] if damage == "truncated" else b"\0" + content[1:]
     with pytest.raises(StudyError, match=rf"{SHARD} was damaged on its way.*run the stage again"):
-        place_base(base(), tmp_path / "base")
+        place(base(), tmp_path / "base")
     assert not (tmp_path / "base" / SHARD).exists()
     del hub.damages[SHARD]
-    place_base(base(), tmp_path / "base")
+    place(base(), tmp_path / "base")
     assert (tmp_path / "base" / SHARD).read_bytes() == content
 
 
@@ -232,7 +237,7 @@ def test_pickles_alone_are_refused_before_anything_is_fetched(
     content = {"config.json": b"{}", "tokenizer.json": b"{}", "pytorch_model.bin": b"pickle"}
     hub.add("models", "some/pickle", content)
     with pytest.raises(StudyError, match=r"only pickled ones, .* \(pytorch_model\.bin\)"):
-        place_base(base("main", "some/pickle"), tmp_path / "base")
+        place(base("main", "some/pickle"), tmp_path / "base")
     assert not any("/resolve/" in request.path for request in hub.requests)
 
 
@@ -244,7 +249,7 @@ def test_a_repository_without_config_or_tokenizer_is_refused(
     del content[missing]
     hub.add("models", "some/model", content)
     with pytest.raises(StudyError, match=rf"has no {missing.removesuffix('.json')}"):
-        place_base(base("main", "some/model"), tmp_path / "base")
+        place(base("main", "some/model"), tmp_path / "base")
 
 
 def test_a_gated_model_opens_with_its_token_alone(
@@ -252,13 +257,13 @@ def test_a_gated_model_opens_with_its_token_alone(
 ) -> None:
     hub.add("models", ID, toy_shards, commit=COMMIT, tokens=frozenset({"hf_mine"}))
     with pytest.raises(StudyError, match=r"is gated, and no token was sent: .*HF_TOKEN"):
-        place_base(base(), tmp_path / "base")
+        place(base(), tmp_path / "base")
     monkeypatch.setenv("HF_TOKEN", "hf_other")
     with pytest.raises(StudyError, match="is gated, and your token may not read it"):
-        place_base(base(), tmp_path / "base")
+        place(base(), tmp_path / "base")
     assert hub.sent(SHARD) == 0
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
-    place_base(base(), tmp_path / "base")
+    place(base(), tmp_path / "base")
     assert (tmp_path / "base" / SHARD).is_file()
 
 
@@ -278,7 +283,7 @@ def test_what_is_not_there_is_named(
     hub: Hub, model: str, tmp_path: Path, id: str, revision: str, message: str
 ) -> None:
     with pytest.raises(StudyError, match=message):
-        place_base(base(revision, id), tmp_path / "base")
+        place(base(revision, id), tmp_path / "base")
 
 
 def test_a_hub_out_of_reach_is_told_at_once(
@@ -287,7 +292,7 @@ def test_a_hub_out_of_reach_is_told_at_once(
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     begun = time.monotonic()
     with pytest.raises(StudyError, match=r"http://127\.0\.0\.1:9 is not reachable \(ConnectError"):
-        place_base(base(), tmp_path / "base")
+        place(base(), tmp_path / "base")
     assert time.monotonic() - begun < 5
 
 
@@ -296,5 +301,5 @@ def test_a_full_disk_is_told_before_the_download(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**7, 0, 5 * 10**6))
     with pytest.raises(StudyError, match=r"needs 0\.0 GB on the disk, .* has 0\.0 GB free"):
-        place_base(base(), tmp_path / "base")
+        place(base(), tmp_path / "base")
     assert not any("/resolve/" in request.path for request in hub.requests)

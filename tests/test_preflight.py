@@ -1,0 +1,113 @@
+"""Preflight: what a study will take is said, and what cannot work stops before a weight is fetched."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hub import Hub
+
+RunStage = Callable[..., subprocess.CompletedProcess[str]]
+Change = Callable[[Path, str, object], None]
+
+
+@pytest.fixture(scope="module")
+def prepared(
+    make_study: Callable[[Path], None],
+    run_stage: RunStage,
+    change: Change,
+    toy_base: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A small study with its instructions written. No test changes it."""
+    folder = tmp_path_factory.mktemp("preflight") / "study"
+    make_study(folder)
+    change(folder / "profiles/small.yaml", "base_model.path", str(toy_base))
+    for stage in ("prepare", "instructify", "mix"):
+        done = run_stage(folder, stage)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def study(prepared: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path / "study"))
+
+
+def test_it_says_what_the_study_will_take(study: Path, run_stage: RunStage, toy_base: Path) -> None:
+    done = run_stage(study, "preflight")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^base model: .+mistral, 2M parameters, 0\.00 GB", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^train_sentiment: 80 rows, about [\d,]+ tokens, 10 steps; about [\d.]+ (seconds|minutes)",
+        done.stdout,
+        re.MULTILINE,
+    )
+    assert "train_mixed: 100 rows" in done.stdout
+    assert re.search(r"^memory: about [\d.]+ of [\d.]+ GiB \(weights", done.stdout, re.MULTILINE)
+    found = json.loads((study / "data/preflight/base_model.json").read_text(encoding="utf-8"))
+    assert found == {"path": str(toy_base)}
+    logged = json.loads((study / "logs/preflight.json").read_text(encoding="utf-8"))
+    assert logged["train_sentiment_estimated_seconds"] < logged["train_mixed_estimated_seconds"]
+
+
+def test_steps_too_large_for_the_memory_stop_it(
+    study: Path, run_stage: RunStage, change: Change
+) -> None:
+    change(study / "profiles/small.yaml", "train.batch_size", 10**7)
+    done = run_stage(study, "preflight")
+    assert done.returncode == 1
+    assert re.match(r"error: a training step takes about [\d.]+ GiB, the processor", done.stderr)
+    assert "precision.quantization: nf4" in done.stderr
+    assert "train.gradient_checkpointing: true" in done.stderr
+    assert not (study / "data/preflight").exists()
+
+
+def test_days_without_a_gpu_stop_it(study: Path, run_stage: RunStage, change: Change) -> None:
+    change(study / "profiles/small.yaml", "train.epochs", 10**9)
+    done = run_stage(study, "preflight", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no GPU is found, and training 0.0B parameters takes ")
+    assert "days without one" in done.stderr
+
+
+def test_a_base_on_the_hub_is_found_and_its_weights_left_there(
+    study: Path, run_stage: RunStage, change: Change, hub: Hub, toy_shards: Path
+) -> None:
+    commit = "a" * 40
+    hub.add("models", "someone/mistral", toy_shards, commit=commit)
+    source = {"kind": "hub", "id": "someone/mistral", "revision": "main"}
+    change(study / "profiles/small.yaml", "base_model", source)
+    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(study / "hf")}
+    done = run_stage(study, "preflight", **environment)
+    assert done.returncode == 0, done.stderr
+    assert f"to pin it, set  revision: {commit}" in done.stdout
+    size = sum(file.stat().st_size for file in toy_shards.glob("*.safetensors"))
+    (told,) = re.findall(r"([\d.]+) GB to download", done.stdout)
+    assert float(told) == pytest.approx(size / 1e9, abs=0.006)
+    asked = [request.path for request in hub.requests if "/resolve/" in request.path]
+    assert asked
+    assert all(path.endswith("/config.json") for path in asked)
+
+    # The branch moves: the base is the commit that was found.
+    hub.add("models", "someone/mistral", {"config.json": b"{}"}, commit="b" * 40)
+    done = run_stage(study, "base_model", **environment)
+    assert done.returncode == 0, done.stderr
+    origin = json.loads((study / "models/base/origin.json").read_text(encoding="utf-8"))
+    assert origin == {"id": "someone/mistral", "revision": "main", "commit": commit}
+
+
+def test_a_missing_revision_stops_it(
+    study: Path, run_stage: RunStage, change: Change, hub: Hub, toy_shards: Path
+) -> None:
+    hub.add("models", "someone/mistral", toy_shards, commit="a" * 40)
+    source = {"kind": "hub", "id": "someone/mistral", "revision": "c" * 40}
+    change(study / "profiles/small.yaml", "base_model", source)
+    done = run_stage(study, "preflight", HF_ENDPOINT=hub.url, HF_HOME=str(study / "hf"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: base_model someone/mistral@cccccccc: ")
+    assert "Traceback" not in done.stderr
