@@ -280,6 +280,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "settings.py": ("stages/settings.py", *COMMENT, ALL),
     "lm/source.py": ("stages/lm/source.py", *COMMENT, {"base_model"}),
     "lm/training.py": ("stages/lm/training.py", *COMMENT, TRAIN),
+    "lm/checkpoints.py": ("stages/lm/checkpoints.py", *COMMENT, TRAIN),
     "lm/answering.py": ("stages/lm/answering.py", *COMMENT, ANSWER),
     "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | ANSWER),
     "rows/packages.py": ("stages/rows/packages.py", *COMMENT, {"prepare", "base_model"}),
