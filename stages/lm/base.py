@@ -46,6 +46,11 @@ def load_base(folder: Path, precision: Precision) -> Any:
         use_safetensors=True,
     )
     model.generation_config = None
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            # Where a CPU has AVX512-BF16, bitsandbytes would at the first validation round the scales
+            # of the 4-bit weights, for good, and let no gradient through them in later steps.
+            module.support_avx512bf16_for_cpu = False
     return model
 
 
