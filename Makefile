@@ -43,7 +43,7 @@ format: $(READY)  ## format the code
 
 clean:  ## remove what the stages made; data/raw, metrics and DVC's cache stay
 	rm -rf data/prepared data/instructions data/mixed data/preflight models/base models/.base.partial \
-	  models/sentiment_fine_tuned models/mixed_fine_tuned curves predictions reports logs
+	  models/sentiment_fine_tuned models/mixed_fine_tuned checkpoints curves predictions reports logs
 
 lock:  ## resolve requirements.in and requirements-cross-check.in anew into their lock files
 	@for name in requirements requirements-cross-check; do \

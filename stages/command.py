@@ -3,7 +3,10 @@
 import json
 import os
 import resource
+import select
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,14 +22,49 @@ class StudyError(Exception):
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage; exit with 1 and one message for a `StudyError`, with 130 for an interrupt.
 
-    Anything else is a fault of the project itself and keeps its traceback.
+    Anything else is a fault of the project itself and keeps its traceback. Where DVC started the
+    stage and is killed, the stage ends too: the next `dvc repro` must not find it still at work.
     """
+    _end_with_dvc()
     try:
         main()
     except StudyError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end_of_dvc() -> int | None:
+    """A descriptor that can be read once the DVC that runs this stage has ended.
+
+    None where no DVC runs it, or the system is not Linux and does not tell.
+    """
+    if "DVC_STAGE" not in os.environ:
+        return None
+    mark = f"DVC_STAGE={os.environ['DVC_STAGE']}".encode()
+    process = os.getppid()
+    try:
+        # DVC's shell may stand between the two: it has the same mark, which DVC itself has not.
+        while mark in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
+            status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+            process = int(status.partition("\nPPid:")[2].split()[0])
+        return os.pidfd_open(process)
+    except OSError:
+        return None
+
+
+_DVC_ENDS = _end_of_dvc()  # as early as _STARTED: the imports of a stage can take seconds
+
+
+def _end_with_dvc() -> None:
+    """Let this process be killed when its DVC ends. All writing is atomic: nothing stays half done."""
+
+    def wait() -> None:
+        select.select([_DVC_ENDS], [], [])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if _DVC_ENDS is not None:
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

@@ -370,6 +370,7 @@ class Train(Section):
     lora_dropout: Share
     max_length: Annotated[int, Field(ge=8)]
     validate_every: Count
+    checkpoint_every: Count
 
 
 class Evaluate(Section):

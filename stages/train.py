@@ -7,6 +7,7 @@ from typing import Any
 
 from command import StudyError, run_stage, write_json, write_log, write_text
 from lm.base import load_base, load_tokenizer, make_repeatable
+from lm.checkpoints import hold_checkpoints, training_key
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
 from rows.tables import INSTRUCTIONS, read_table
@@ -22,30 +23,47 @@ VALIDATION_ROWS = Path("data/instructions/sentiment/validation.parquet")
 
 def main() -> None:
     which = _arguments()
+    name, folder = f"train_{which}", Path(f"models/{which}_fine_tuned")
     settings = read_settings("training_seed", "prompt_format", "precision", "train")
     make_repeatable(settings.training_seed)
 
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
     train = _encode(TRAINING_ROWS[which], encoder, settings.train.max_length)
     validation = _encode(VALIDATION_ROWS, encoder, settings.train.max_length)
-    model = load_base(BASE, settings.precision)
+    recipe = (train, validation, settings.train, settings.precision, settings.training_seed)
 
-    folder = Path(f"models/{which}_fine_tuned")
+    with hold_checkpoints(name, training_key(BASE, *recipe)) as checkpoints:
+        model = load_base(BASE, settings.precision)
+        tuned, account = fine_tune(model, encoder, *recipe, checkpoints, name)
+        _save(tuned, folder)
+        curves = Path("curves") / folder.name
+        write_text(curves / "train.csv", _csv(account.train_losses))
+        write_text(curves / "validation.csv", _csv(account.validation_losses))
+        write_json(
+            Path(f"metrics/{name}.json"),
+            {
+                "rows": len(train),
+                "steps": account.steps,
+                "tokens": account.tokens,
+                "train_loss": account.train_losses[-1][1],
+                "validation_loss": account.validation_losses[-1][1],
+                "trainable_parameters": account.trainable_parameters,
+                "total_parameters": account.total_parameters,
+            },
+        )
+    write_log(
+        name,
+        training_seconds=account.seconds,
+        rows_per_second=len(train) * settings.train.epochs / account.seconds,
+        tokens_per_second=account.tokens / account.seconds,
+    )
+
+
+def _save(tuned: Any, folder: Path) -> None:
+    """Write the adapter to `folder`, all or nothing."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        tuned, account = fine_tune(
-            model,
-            encoder,
-            train,
-            validation,
-            settings.train,
-            settings.precision,
-            settings.training_seed,
-            partial / "scratch",
-            f"train_{which}",
-        )
-        shutil.rmtree(partial, ignore_errors=True)
         _point_at(tuned, BASE)
         tuned.save_pretrained(partial, safe_serialization=True)
         (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
@@ -53,28 +71,6 @@ def main() -> None:
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-    curves = Path("curves") / folder.name
-    write_text(curves / "train.csv", _csv(account.train_losses))
-    write_text(curves / "validation.csv", _csv(account.validation_losses))
-    write_json(
-        Path(f"metrics/train_{which}.json"),
-        {
-            "rows": len(train),
-            "steps": account.steps,
-            "tokens": account.tokens,
-            "train_loss": account.train_losses[-1][1],
-            "validation_loss": account.validation_losses[-1][1],
-            "trainable_parameters": account.trainable_parameters,
-            "total_parameters": account.total_parameters,
-        },
-    )
-    write_log(
-        f"train_{which}",
-        training_seconds=account.seconds,
-        rows_per_second=len(train) * settings.train.epochs / account.seconds,
-        tokens_per_second=account.tokens / account.seconds,
-    )
 
 
 def _encode(path: Path, encoder: Encoder, max_length: int) -> list[Example]:

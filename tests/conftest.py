@@ -63,6 +63,7 @@ PROFILE: dict[str, Any] = {
         "lora_dropout": 0.0,
         "max_length": 512,
         "validate_every": 5,
+        "checkpoint_every": 100,
     },
     "evaluate": {
         "batch_size": 16,

@@ -13,5 +13,6 @@ os.environ["MKL_CBWR"] = "AVX2,STRICT"
 os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
 os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same promise on a GPU
+os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

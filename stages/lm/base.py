@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers.utils import is_flash_attn_2_available
 
 from settings import Precision
 
@@ -24,6 +25,8 @@ def load_base(folder: Path, precision: Precision) -> Any:
     With `nf4` the linear layers hold 4-bit NormalFloat weights, scales quantised again, and compute
     in `dtype` (QLoRA, Dettmers et al. 2023).
     """
+    cuda = torch.cuda.is_available()
+    torch.backends.cuda.matmul.fp32_precision = matmul_precision(precision)
     dtype = getattr(torch, precision.dtype)
     quantization = None
     if precision.quantization == "nf4":
@@ -37,13 +40,32 @@ def load_base(folder: Path, precision: Precision) -> Any:
         folder,
         dtype=dtype,
         quantization_config=quantization,
-        device_map="cuda" if torch.cuda.is_available() else "cpu",
-        attn_implementation="sdpa",
+        device_map="cuda" if cuda else "cpu",
+        attn_implementation=attention(precision, cuda and is_flash_attn_2_available()),
         local_files_only=True,
         use_safetensors=True,
     )
     model.generation_config = None
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            # Where a CPU has AVX512-BF16, bitsandbytes would at the first validation round the scales
+            # of the 4-bit weights, for good, and let no gradient through them in later steps.
+            module.support_avx512bf16_for_cpu = False
     return model
+
+
+def attention(precision: Precision, flash: bool) -> str:
+    """FlashAttention 2 where it is installed and the numbers are 16 bits wide, else torch's own SDPA."""
+    return "flash_attention_2" if flash and precision.dtype == "bfloat16" else "sdpa"
+
+
+def matmul_precision(precision: Precision) -> str:
+    """What a GPU's float32 matmuls compute in: who asks for float32 gets it.
+
+    Beside bfloat16 the few that are left (an adapter over 4-bit weights) need no more than TF32,
+    which is finer than bfloat16 and gives the same bits every time too.
+    """
+    return "tf32" if precision.dtype == "bfloat16" else "ieee"
 
 
 def load_system(base: Path, adapter: Path | None, precision: Precision) -> Any:

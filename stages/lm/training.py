@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +11,28 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, prepare_model_for_kbit_training
+from peft import LoraConfig, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import Sampler
 from tqdm import tqdm
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerControl
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+)
 from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
 from command import StudyError
 from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
+from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
+
+_UNLOGGED = "unlogged.pt"  # in a checkpoint, beside what the trainer itself writes
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,13 @@ class Trained:
 
 
 class AnswerTrainer(SFTTrainer):
-    """TRL's trainer with batches by length and the LM head on answer positions alone."""
+    """TRL's trainer with batches by length and the LM head on answer positions alone.
+
+    Its checkpoints are whole or not there, and a training that goes on from one ends with the same
+    bits as one that nothing disturbed.
+    """
+
+    started = 0.0  # on the clock of `perf_counter`, less the seconds before a checkpoint
 
     def compute_loss(
         self,
@@ -86,22 +103,73 @@ class AnswerTrainer(SFTTrainer):
         rows = _joined(self.train_dataset)
         return LengthSampler(rows, self.args.train_batch_size, self.args.seed)
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write adapter, optimizer, scheduler, generators, losses and place in the data, all or nothing."""
+        partial = Path(self.args.output_dir)
+        shutil.rmtree(partial, ignore_errors=True)
+        Trainer._save_checkpoint(self, model, trial)  # TRL's writes a model card besides
+        written = partial / f"checkpoint-{self.state.global_step}"
+        unlogged = {
+            "loss": self._tr_loss,
+            "logged_at": self._globalstep_last_logged,
+            "seconds": time.perf_counter() - self.started,
+        }
+        torch.save(unlogged, written / _UNLOGGED)
+        keep_checkpoint(written, partial.parent)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The adapter alone: tokenizer and settings are the stage's to know."""
+        self.model.save_pretrained(output_dir, state_dict=state_dict)
+
+    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        """Load the adapter in the precision in which it trains, which PEFT's own loading would change."""
+        weights = load_file(Path(checkpoint) / "adapter_model.safetensors")
+        set_peft_model_state_dict(self.model, weights)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Load the generators, and the losses since the last log line, which the trainer would forget."""
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None:
+            unlogged = torch.load(Path(checkpoint) / _UNLOGGED, "cpu", weights_only=True)
+            self._tr_loss += unlogged["loss"].to(self._tr_loss.device)
+            self._globalstep_last_logged = unlogged["logged_at"]
+            self.started -= unlogged["seconds"]
+
+
+class _Checkpoints(TrainerCallback):
+    """A checkpoint every so many steps, but none after the last: the stage is nearly through."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            control.should_save = True
+
 
 class _Progress(TrainerCallback):
     """A bar with time left, losses and tokens per second."""
 
     def __init__(self, name: str, tokens_per_row: float, rows_per_step: int) -> None:
         self.name, self.tokens_per_step = name, tokens_per_row * rows_per_step
-        self.started = time.perf_counter()
+        self.started, self.first_step = time.perf_counter(), 0
         self.losses: dict[str, str] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.started = time.perf_counter()
-        quiet = 0.5 if os.isatty(2) else 15.0  # seconds between lines of a log file
-        self.bar = tqdm(total=state.max_steps, desc=self.name, unit="step", mininterval=quiet)
+        self.started, self.first_step = time.perf_counter(), state.global_step
+        if first := state.global_step:
+            print(f"{self.name}: goes on from step {first} of {state.max_steps}", flush=True)
+        self.bar = tqdm(
+            total=state.max_steps,
+            initial=self.first_step,
+            desc=self.name,
+            unit="step",
+            mininterval=0.5 if os.isatty(2) else 15.0,  # seconds between lines of a log file
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        rate = self.tokens_per_step * state.global_step / (time.perf_counter() - self.started)
+        steps = state.global_step - self.first_step
+        rate = self.tokens_per_step * steps / (time.perf_counter() - self.started)
         self.bar.set_postfix({**self.losses, "tokens/s": f"{rate:.0f}"}, refresh=False)
         self.bar.update()
 
@@ -122,19 +190,17 @@ def fine_tune(
     settings: Train,
     precision: Precision,
     seed: int,
-    scratch: Path,
+    checkpoints: Path,
     name: str,
 ) -> tuple[Any, Trained]:
     """Train a LoRA adapter on `model`; give the PEFT model and its account.
 
     LoRA (Hu et al. 2022) on all linear modules but the LM head, of all layers or of the last
-    `settings.lora_layers`; AdamW, linear decay after a warm-up. Raises `StudyError` for more layers
-    than the base has.
+    `settings.lora_layers`; AdamW, linear decay after a warm-up. Goes on from the newest checkpoint in
+    the folder `checkpoints`, which has those of this very training alone. Raises `StudyError` for
+    more layers than the base has.
     """
-    if precision.quantization == "nf4":
-        model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=settings.gradient_checkpointing
-        )
+    cuda = torch.cuda.is_available()
     # With checkpointing, activations are computed twice and a cache would be filled twice.
     share = not settings.gradient_checkpointing
 
@@ -144,7 +210,8 @@ def fine_tune(
         return collate(prompts, [row["answer_ids"] for row in rows], encoder.pad, shared)
 
     config = SFTConfig(
-        output_dir=str(scratch),
+        output_dir=str(checkpoints / ".partial"),  # of a checkpoint that is being written
+        optim=optimizer_name(precision, cuda),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -154,25 +221,26 @@ def fine_tune(
         per_device_eval_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation,
         activation_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         max_length=None,
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         bf16=precision.dtype == "bfloat16",
-        tf32=None,
+        tf32=None,  # as load_base has set it
         logging_steps=5,
         logging_first_step=True,
         logging_nan_inf_filter=False,
         eval_strategy="steps",
         eval_steps=settings.validate_every,
-        save_strategy="no",
+        save_strategy="no",  # but see _Checkpoints
         report_to="none",
         seed=seed,
         data_seed=seed,
         full_determinism=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=cuda,
         disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=not cuda,
     )
     lengths = [len(example.input_ids) for example in train]
     progress = _Progress(
@@ -192,13 +260,18 @@ def fine_tune(
             **_targets(model, settings.lora_layers),
             task_type="CAUSAL_LM",
         ),
-        callbacks=[progress],
+        callbacks=[progress, _Checkpoints(settings.checkpoint_every)],
     )
+    # TRL rounds the adapter of a 4-bit base to bfloat16, where small updates are lost in rounding.
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    started = time.perf_counter()
-    trainer.train()
-    seconds = time.perf_counter() - started
+    trainer.started = time.perf_counter()
+    newest = newest_checkpoint(checkpoints)
+    trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    seconds = time.perf_counter() - trainer.started
     history = trainer.state.log_history
     if trainer.state.global_step not in [each["step"] for each in history if "eval_loss" in each]:
         trainer.evaluate()
@@ -216,6 +289,11 @@ def fine_tune(
         total_parameters=sum(each.numel() for each in parameters),
         seconds=seconds,
     )
+
+
+def optimizer_name(precision: Precision, cuda: bool) -> str:
+    """AdamW; under a 4-bit base on a GPU with states of 8 bits, paged out where memory is short."""
+    return "paged_adamw_8bit" if cuda and precision.quantization == "nf4" else "adamw_torch_fused"
 
 
 def _targets(model: Any, last: int | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from command import StudyError
 from lm.base import load_base, make_repeatable
 from lm.batches import IGNORED, collate
-from lm.training import Trained, fine_tune
+from lm.training import Trained, fine_tune, optimizer_name
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
 
@@ -31,6 +31,7 @@ SETTINGS = Train(
     lora_dropout=0.0,
     max_length=64,
     validate_every=3,
+    checkpoint_every=100,
 )
 
 
@@ -115,10 +116,16 @@ def test_checkpointing_changes_memory_not_losses(
 ) -> None:
     checkpointed = SETTINGS.model_copy(update={"gradient_checkpointing": True})
     _, plain = _tune(toy_base, encoder, tmp_path)
-    _, other = _tune(toy_base, encoder, tmp_path, checkpointed)
+    model, other = _tune(toy_base, encoder, tmp_path, checkpointed)
     assert [loss for _, loss in other.train_losses] == pytest.approx(
         [loss for _, loss in plain.train_losses], rel=1e-3
     )
+    (how,) = {
+        tuple(module._gradient_checkpointing_func.keywords.items())
+        for module in model.modules()
+        if getattr(module, "gradient_checkpointing", False)
+    }
+    assert how == (("use_reentrant", False),)
 
 
 def test_adapters_on_the_last_layers_alone(
@@ -144,12 +151,37 @@ def test_more_layers_than_the_base_has_are_refused(
         _tune(toy_base, encoder, tmp_path, SETTINGS.model_copy(update={"lora_layers": 3}))
 
 
-def test_nf4_trains_on_the_cpu(toy_base: Path, encoder: Encoder, tmp_path: Path) -> None:
-    precision = Precision(dtype="float32", quantization="nf4")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_nf4_trains_on_the_cpu(
+    toy_base: Path, encoder: Encoder, tmp_path: Path, dtype: Any
+) -> None:
+    precision = Precision(dtype=dtype, quantization="nf4")
     model, account = _tune(toy_base, encoder, tmp_path, precision=precision)
     kinds = {type(module).__name__ for module in model.modules()}
     assert "Linear4bit" in kinds
     assert account.validation_losses[-1][1] < account.train_losses[0][1] - 0.2
+    # The base computes as it will in evaluation; the adapter's small updates need all their digits.
+    types = {name: each.dtype for name, each in model.named_parameters() if "norm" in name}
+    assert set(types.values()) == {getattr(torch, dtype)}
+    adapter = {each.dtype for name, each in model.named_parameters() if "lora_" in name}
+    assert adapter == {torch.float32}
+
+
+def test_the_first_loss_over_4_bit_weights_is_their_plain_loss(
+    toy_base: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    precision = Precision(dtype="bfloat16", quantization="nf4")
+    one = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 8, "gradient_accumulation": 3})
+    _, account = _tune(toy_base, encoder, tmp_path, one, precision)
+    plain = _plain_loss(load_base(toy_base, precision), _examples(encoder, 22))
+    assert account.train_losses[0][1] == pytest.approx(plain, rel=1e-3)
+
+
+def test_a_gpu_keeps_the_optimizer_of_a_4_bit_base_in_8_bits() -> None:
+    nf4 = Precision(dtype="bfloat16", quantization="nf4")
+    assert optimizer_name(nf4, cuda=True) == "paged_adamw_8bit"
+    others = [(nf4, False), (FULL, True), (FULL, False)]
+    assert {optimizer_name(*other) for other in others} == {"adamw_torch_fused"}
 
 
 def test_a_batch_whose_labels_are_all_masked_stops_the_training(

@@ -1,0 +1,75 @@
+"""What 4-bit weights cost in validation loss: `PYTHONPATH=stages python benchmarks/qlora_cpu.py`.
+
+The base in `models/base` is trained a few dozen steps on the same rows of `data/instructions`, in full
+precision and twice with NF4 weights (QLoRA): computing in float32, so that the weights' rounding alone
+differs, and in bfloat16, as on a GPU. Everything is as the pipeline leaves it. `--tiny`: three steps.
+"""
+
+import lm  # isort: skip  # before torch
+import argparse
+import tempfile
+from pathlib import Path
+
+from lm.base import load_base, load_tokenizer, make_repeatable
+from lm.training import Trained, fine_tune
+from prompts.encode import Encoder, Example
+from rows.tables import INSTRUCTIONS, read_table
+from settings import Precision, Train, read_settings
+
+assert lm
+
+BASE = Path("models/base")
+ROWS = Path("data/instructions/sentiment")
+PATHS = {
+    "float32": Precision(dtype="float32", quantization="none"),
+    "nf4, float32": Precision(dtype="float32", quantization="nf4"),
+    "nf4, bfloat16": Precision(dtype="bfloat16", quantization="nf4"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="three steps, to see that it runs")
+    steps, every, held_out = (3, 1, 4) if parser.parse_args().tiny else (48, 8, 60)
+
+    settings = read_settings("training_seed", "prompt_format", "train")
+    changed = {"epochs": 1, "validate_every": every, "checkpoint_every": steps}
+    recipe = settings.train.model_copy(update=changed)
+    encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
+    rows = steps * recipe.batch_size * recipe.gradient_accumulation
+    train, validation = examples("train", encoder, rows), examples("validation", encoder, held_out)
+    found = {
+        name: trained(encoder, train, validation, recipe, precision, settings.training_seed)
+        for name, precision in PATHS.items()
+    }
+    print(f"\nvalidation loss in nats a token, over {len(validation)} rows")
+    print("step".rjust(10), *(name.rjust(14) for name in found))
+    for losses in zip(*(each.validation_losses for each in found.values()), strict=True):
+        print(f"{losses[0][0]:10}", *(f"{loss:14.4f}" for _, loss in losses))
+    print("seconds".rjust(10), *(f"{each.seconds:14.1f}" for each in found.values()))
+
+
+def examples(split: str, encoder: Encoder, count: int) -> list[Example]:
+    rows = read_table(ROWS / f"{split}.parquet", INSTRUCTIONS).slice(0, count).to_pylist()
+    return [encoder.example(row["prompt"], row["completion"]) for row in rows]
+
+
+def trained(
+    encoder: Encoder,
+    train: list[Example],
+    validation: list[Example],
+    recipe: Train,
+    precision: Precision,
+    seed: int,
+) -> Trained:
+    make_repeatable(seed)
+    model = load_base(BASE, precision)
+    name = f"{precision.quantization}, {precision.dtype}"
+    with tempfile.TemporaryDirectory() as scratch:
+        return fine_tune(
+            model, encoder, train, validation, recipe, precision, seed, Path(scratch), name
+        )[1]
+
+
+if __name__ == "__main__":
+    main()
