@@ -84,6 +84,14 @@ class Params(Section):
 # --- profiles/*.yaml: sources -----------------------------------------------------------------
 
 
+class Origin(Section):
+    """Whose rows or model these are: what the model cards say of them (`pages.cards`)."""
+
+    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")] | None = None  # SPDX's
+    url: Annotated[str, Field(pattern=r"^https?://[^\s<>\"]+$")] | None = None
+    cite: Annotated[str, Field(min_length=1)] | None = None
+
+
 class Package(Section):
     """A file of a distribution on the package index, pinned by its hash."""
 
@@ -143,7 +151,7 @@ class Sizes(Section):
     test: Count | None = None
 
 
-class PackageSource(Section):
+class PackageSource(Origin):
     kind: Literal["package"]
     package: Package
     splits: dict[Split, Annotated[list[str], Field(min_length=1)]]
@@ -151,14 +159,14 @@ class PackageSource(Section):
     ratings: Ratings | None = None
 
 
-class FilesSource(Section):
+class FilesSource(Origin):
     kind: Literal["files"]
     splits: dict[Split, Annotated[str, Field(min_length=1)]]
     sha256: dict[Split, Sha256] = {}
     reading: Reading = Reading()
 
 
-class HubSource(Section):
+class HubSource(Origin):
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
     revision: Commit | None = None
@@ -316,19 +324,19 @@ class Labels(Section):
 # --- profiles/*.yaml: model -------------------------------------------------------------------
 
 
-class PackageBase(Section):
+class PackageBase(Origin):
     kind: Literal["package"]
     package: Package
     gguf: str
 
 
-class PathBase(Section):
+class PathBase(Origin):
     kind: Literal["path"]
     path: str
     sha256: Sha256 | None = None
 
 
-class HubBase(Section):
+class HubBase(Origin):
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
     revision: Commit
