@@ -8,7 +8,7 @@ READY := .venv/.installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare replicates cross-check statistics test lint format clean lock
+.PHONY: help repro compare replicates export publish cross-check statistics test lint format clean lock
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,12 @@ compare: $(READY)  ## show the experiments: settings that differ, accuracies, ex
 
 replicates: $(READY)  ## train both models again under further seeds: N=3 trainings in all
 	@PYTHONPATH=stages python scripts/replicates.py $(N)
+
+export: $(READY)  ## merge an adapter into a model folder, proved: SYSTEM=mixed_fine_tuned [ROWS=200]
+	@PYTHONPATH=stages python scripts/export.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
+
+publish: $(READY)  ## push an adapter and its card to the Hub: SYSTEM=mixed_fine_tuned REPO=user/name
+	@PYTHONPATH=stages python scripts/publish.py $(SYSTEM) $(REPO)
 
 cross-check: $(READY) .venv-lm-eval/.installed  ## hold scored labels against lm-evaluation-harness
 	@PYTHONPATH=stages python scripts/cross_check.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))

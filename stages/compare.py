@@ -1,6 +1,8 @@
 """Compare all systems on the same rows: what differs, how sure that is, what it cost; the report."""
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from command import run_stage, write_json, write_log, write_text
+from pages.cards import Training, card_markdown
 from pages.figures import reliability_figure, template_figure
 from pages.report import (
     FEW_SHOT,
@@ -28,8 +31,8 @@ from prompts.checks import CheckedInstruction, load_ten, results
 from prompts.hundred import hundred_instructions
 from prompts.templates import read_templates
 from rows.predictions import PREDICTIONS
-from rows.replicates import read_replicates, recipe_of
-from rows.tables import RATERS, SENTIMENT, TEN_PREDICTIONS, read_table
+from rows.replicates import TRAINING_ROWS, read_replicates, recipe_of
+from rows.tables import INSTRUCTIONS, RATERS, SENTIMENT, TEN_PREDICTIONS, read_table
 from settings import read_settings
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
 from stats.paired import bootstrap_differences
@@ -44,12 +47,15 @@ REPORTS = Path("reports")
 
 
 def main() -> None:
-    # The last three tell which replicates are of this very recipe.
+    # The last three tell which replicates are of this very recipe; the model cards tell them all.
     settings = read_settings(
+        "profile",
         "seed",
         "training_seed",
+        "prompt_format",
         "compare",
         "instructify",
+        "sources",
         "labels",
         "base_model",
         "precision",
@@ -130,6 +136,9 @@ def main() -> None:
     }
     write_text(REPORTS / "ten-instructions.md", ten_markdown(answers, hundred_followed))
     write_json(REPORTS / "ten-instructions.json", ten_json(answers))
+    for system in TUNED:
+        card = card_markdown(system, settings, training_of(system), systems, verdicts)
+        write_text(REPORTS / f"cards/{system}.md", card)
     write_json(Path("metrics/compare.json"), headline(systems, verdicts))
     summary = summary_text(systems, verdicts, ceilings, answers)
     write_text(REPORTS / "summary.txt", summary)
@@ -153,6 +162,22 @@ def over_trainings(
         each = [own, *(found.get(seed, own) for seed in seeds[1:])]
         right[system] = np.array([np.array(guesses, object) == labels for guesses in each], bool)
     return seeds, right
+
+
+def training_of(system: str) -> Training:
+    """What a tuned system was trained on: its rows by source, and the account of its training."""
+    path = TRAINING_ROWS[TUNED.index(system)]
+    rows = read_table(path, INSTRUCTIONS)
+    general = rows.filter(pc.equal(rows["task"], "general"))["row_id"].to_pylist()
+    numbers = (row_id.split("-")[0].removeprefix("general") for row_id in general)
+    account = Path(f"metrics/train_{system.removesuffix('_fine_tuned')}.json")
+    return Training(
+        labelled=len(rows) - len(general),
+        general=Counter(map(int, numbers)),
+        file=str(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        account=json.loads(account.read_text(encoding="utf-8")),
+    )
 
 
 def ten_answers(ten: list[CheckedInstruction]) -> list[TenAnswers]:

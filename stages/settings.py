@@ -86,6 +86,14 @@ class Params(Section):
 # --- profiles/*.yaml: sources -----------------------------------------------------------------
 
 
+class Origin(Section):
+    """Whose rows or model these are: what the model cards say of them (`pages.cards`)."""
+
+    licence: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")] | None = None  # SPDX's
+    url: Annotated[str, Field(pattern=r"^https?://[^\s<>\"]+$")] | None = None
+    cite: Annotated[str, Field(min_length=1)] | None = None
+
+
 class Package(Section):
     """A file of a distribution on the package index, pinned by its hash."""
 
@@ -145,7 +153,7 @@ class Sizes(Section):
     test: Count | None = None
 
 
-class PackageSource(Section):
+class PackageSource(Origin):
     kind: Literal["package"]
     package: Package
     splits: dict[Split, Annotated[list[str], Field(min_length=1)]]
@@ -153,7 +161,7 @@ class PackageSource(Section):
     ratings: Ratings | None = None
 
 
-class FilesSource(Section):
+class FilesSource(Origin):
     """A split is a path, a pattern of paths, or the URL of a file that never changes."""
 
     kind: Literal["files"]
@@ -178,7 +186,7 @@ class FilesSource(Section):
         return self
 
 
-class HubSource(Section):
+class HubSource(Origin):
     """A dataset repository on the Hub; a split is a file of it, or a pattern (`data/train-*`)."""
 
     kind: Literal["hub"]
@@ -331,19 +339,19 @@ class Labels(Section):
 # --- profiles/*.yaml: model -------------------------------------------------------------------
 
 
-class PackageBase(Section):
+class PackageBase(Origin):
     kind: Literal["package"]
     package: Package
     gguf: str
 
 
-class PathBase(Section):
+class PathBase(Origin):
     kind: Literal["path"]
     path: str
     sha256: Sha256 | None = None
 
 
-class HubBase(Section):
+class HubBase(Origin):
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]  # or branch, or tag

@@ -74,6 +74,11 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
     write_table(prepared / "raters.parquet", table_of(raters, tables.RATERS))
     (folder / "metrics").mkdir(exist_ok=True)
     (folder / "metrics/label_noise.json").write_text('{"upper_bound": 0.25, "n": 80}')
+    losses = {"train_loss": 0.5, "validation_loss": 0.25}
+    sizes = {"trainable_parameters": 1000, "total_parameters": 20000}
+    for which in ("sentiment", "mixed"):
+        account = {"rows": 80, "steps": 10, "tokens": 4000, **losses, **sizes}
+        (folder / f"metrics/train_{which}.json").write_text(json.dumps(account))
     write_table(folder / "data/replicates/predictions.parquet", tables.REPLICATES.empty_table())
     for name in ("data/instructions/sentiment", "data/mixed"):
         write_table(folder / name / "train.parquet", tables.INSTRUCTIONS.empty_table())

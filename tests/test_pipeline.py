@@ -182,6 +182,11 @@ def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None
     reports = {str(path.relative_to(finished)) for path in (finished / "reports").rglob("*.*")}
     named = {f"reports/{name}" for name in re.findall(r"figures/\w+\.svg", table)}
     assert named | {"reports/ten-instructions.md", "reports/suspicious-rows.csv"} < reports
+    for which in ("sentiment", "mixed"):
+        card = (finished / f"reports/cards/{which}_fine_tuned.md").read_text(encoding="utf-8")
+        assert "labelled rows, 24 of them in training" in card
+        assert ("general instructions, " in card) == (which == "mixed")
+        assert f"dvc repro train_{which}" in card
     logs = {path.stem for path in (finished / "logs").glob("*.json")}
     assert logs == {name.replace("@", "_") for name in ALL}
 
@@ -241,7 +246,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     ),
     "prompt_format": (
         *("params.yaml", "prompt_format: alpaca", "prompt_format: chat"),
-        {"instructify"} | TRAIN | ANSWER,
+        {"instructify", "compare"} | TRAIN | ANSWER,
     ),
     "another profile": ("params.yaml", "profile: pocket", "profile: unused", ALL - {"mix"}),
     "max_rejected_share": ("params.yaml", "share: 0.01", "share: 0.02", {"prepare"}),
@@ -251,7 +256,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     ),
     "general_rows": ("params.yaml", "general_rows: 12", "general_rows: 13", {"mix"}),
     "confidence": ("params.yaml", "confidence: 0.95", "confidence: 0.9", {"compare"}),
-    "take": (POCKET, "train: 24", "train: 25", {"prepare"}),
+    "take": (POCKET, "train: 24", "train: 25", {"prepare", "compare"}),
     "positive": (
         *(POCKET, "\n  positive: positive", "\n  positive: negative"),
         {"prepare", "instructify", "baselines", "compare"} | ANSWER,
@@ -267,6 +272,11 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "learning_rate": (
         *(POCKET, "learning_rate: 0.001", "learning_rate: 0.002"),
         {"preflight", "compare"} | TRAIN,
+    ),
+    "licence of the base": (
+        *(POCKET, "kind: path", "kind: path
+  licence: MIT"),
+        {"preflight", "base_model", "compare"},
     ),
     "few_shot_examples": (POCKET, "few_shot_examples: 4", "few_shot_examples: 2", ANSWER),
     "an unused profile": ("profiles/unused.yaml", "epochs: 1", "epochs: 2", set()),
@@ -308,6 +318,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         "wording_rows: 7",
         {"instructify", "compare"} | EVALUATE,
     ),
+    "pages/cards.py": ("stages/pages/cards.py", *COMMENT, {"compare"}),
     "pages/report.py": ("stages/pages/report.py", *COMMENT, {"compare"}),
     "stats/paired.py": ("stages/stats/paired.py", *COMMENT, {"compare"}),
     "stats/power.py": ("stages/stats/power.py", *COMMENT, {"prepare", "compare"}),

@@ -59,9 +59,9 @@ class Ceilings:
 
 def answer_text(systems: Systems, verdicts: Sequence[Verdict], ceilings: Ceilings) -> str:
     """Did it help, by how much, at what cost, how near to people, and what is to be had for free?"""
-    said = [_helped(name, systems, _verdict(verdicts, name, ORIGINAL)) for name in TUNED]
-    said.append(f"Of the two tuned models: {_verdict(verdicts, *TUNED).sentence}.")
-    said.append("The cost: " + "; ".join(_cost(name, systems) for name in TUNED) + ".")
+    said = [gain_sentence(name, systems, verdict_of(verdicts, name, ORIGINAL)) for name in TUNED]
+    said.append(f"Of the two tuned models: {verdict_of(verdicts, *TUNED).sentence}.")
+    said.append("The cost: " + "; ".join(cost_clause(name, systems) for name in TUNED) + ".")
     accuracy = {name: each.labelled.accuracy.value for name, each in systems.items()}
     best = max(TUNED, key=accuracy.__getitem__)
     if ceilings.one_rater is not None:
@@ -79,7 +79,7 @@ def answer_text(systems: Systems, verdicts: Sequence[Verdict], ceilings: Ceiling
     return " ".join(said)
 
 
-def _helped(name: str, systems: Systems, verdict: Verdict) -> str:
+def gain_sentence(name: str, systems: Systems, verdict: Verdict) -> str:
     words = {
         "better": f"Fine-tuning helped {name}",
         "worse": f"Fine-tuning hurt {name}",
@@ -94,7 +94,7 @@ def _helped(name: str, systems: Systems, verdict: Verdict) -> str:
     )
 
 
-def _cost(name: str, systems: Systems) -> str:
+def cost_clause(name: str, systems: Systems) -> str:
     """Bare labels first: a model that has collapsed to its labels must never look improved."""
     tuned, original = (_answering(systems[each]) for each in (name, ORIGINAL))
     told = (
@@ -187,7 +187,7 @@ def summary_text(
         "reports/results.md  reports/ten-instructions.md  the whole report, with figures\n"
         "reports/suspicious-rows.csv  rows whose labels the tuned models believe least\n"
         "predictions/SYSTEM/  every answer        metrics/  every figure\n"
-        "models/sentiment_fine_tuned/  models/mixed_fine_tuned/  the adapters"
+        "models/sentiment_fine_tuned/  models/mixed_fine_tuned/  the adapters; reports/cards/  their cards"
     )
     return "\n".join(
         [
@@ -486,7 +486,7 @@ def _invalid(models: Systems) -> list[str]:
     ]
 
 
-def _verdict(verdicts: Sequence[Verdict], first: str, second: str) -> Verdict:
+def verdict_of(verdicts: Sequence[Verdict], first: str, second: str) -> Verdict:
     (found,) = [each for each in verdicts if {each.first, each.second} == {first, second}]
     return found if found.first == first else found.turned()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from rows.tables import REPLICATES, read_table
+from settings import Origin
 
 REPLICATES_FILE = Path("data/replicates/predictions.parquet")
 TRAINING_ROWS = (
@@ -18,8 +19,12 @@ TRAINING_ROWS = (
 
 
 def recipe_of(*sections: Any) -> str:
-    """What else than its seed makes a training: a hash of its settings and of its rows' files."""
-    digest = hashlib.sha256(json.dumps([section.model_dump() for section in sections]).encode())
+    """What else than its seed makes a training: a hash of its settings and of its rows' files.
+
+    Whose the base model is changes no training.
+    """
+    settings = [section.model_dump(exclude=set(Origin.model_fields)) for section in sections]
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for path in TRAINING_ROWS:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

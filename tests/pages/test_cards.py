@@ -1,0 +1,276 @@
+"""Model cards: read by the Hub's own reader, licences that hold, text from settings as text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+from pydantic import TypeAdapter
+
+from pages.cards import (
+    Part,
+    Training,
+    card_markdown,
+    hub_id,
+    licence_of,
+    merged,
+    parts_of,
+    published,
+)
+from pages.report import ORIGINAL, TUNED
+from settings import (
+    BaseModelSource,
+    Compare,
+    HubBase,
+    Origin,
+    PathBase,
+    Profile,
+    Settings,
+    read_yaml,
+)
+from stats.estimate import Estimate
+from stats.systems import Answering, Figures, Labelled
+from stats.verdicts import judge
+
+REPO = Path(__file__).resolve().parents[2]
+MIXED = "mixed_fine_tuned"
+
+
+def _settings(profile: str, **changed: Any) -> Settings:
+    """The settings of a shipped profile, some of them changed."""
+    sections: dict[str, Any] = dict(
+        Profile.model_validate(read_yaml(REPO / f"profiles/{profile}.yaml"))
+    )
+    sections |= {"profile": profile, "seed": 42, "training_seed": 43, "prompt_format": "alpaca"}
+    sections["compare"] = Compare(confidence=0.95, margin=0.01)
+    return Settings(sections | changed)
+
+
+def _training(system: str) -> Training:
+    general = {0: 30, 1: 10} if system == MIXED else {}
+    account = {"steps": 1200, "tokens": 34567, "train_loss": 0.25, "validation_loss": 0.5}
+    account |= {"trainable_parameters": 1000, "total_parameters": 20000}
+    return Training(600, general, "data/mixed/train.parquet", "ab" * 32, account)
+
+
+def _figures(right: Sequence[bool], bare: float) -> Figures:
+    scored: list[str | None] = ["positive" if each else "negative" for each in right]
+    share = Estimate(sum(right) / len(right), 0.25, 0.75)
+    labelled = Labelled(scored, share, share, share, share, share, {}, None, [])
+    cost = Estimate(bare, 0.0, 1.0)
+    answering = Answering(
+        *(50.0, share, share, [], [0.0, 0.0], share, {}),
+        *(None, None, cost, 1.5, Estimate(0.5, 0.25, 0.75), 3, cost),
+    )
+    return Figures(labelled, answering)
+
+
+def _card(system: str, settings: Settings) -> str:
+    systems = {
+        ORIGINAL: _figures([True] * 10 + [False] * 30, 0.0),
+        TUNED[0]: _figures([True] * 39 + [False], 1.0),
+        TUNED[1]: _figures([True] * 38 + [False] * 2, 0.125),
+    }
+    scored = {name: each.labelled.scored for name, each in systems.items()}
+    verdicts = judge(["positive"] * 40, scored, 0.95, 0.01)
+    return card_markdown(system, settings, _training(system), systems, verdicts)
+
+
+def _read(card: str) -> dict[str, Any]:
+    """The metadata as `huggingface_hub` reads it."""
+    found: dict[str, Any] = ModelCard(card).data.to_dict()
+    return found
+
+
+# --- licences -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("licences", "ruling"),
+    [
+        (["MIT", "MIT"], "mit"),
+        (["Apache-2.0", "MIT", "BSD-3-Clause"], "apache-2.0"),  # the base's
+        (["Apache-2.0", "MIT", "CC-BY-NC-4.0"], "cc-by-nc-4.0"),
+        (["apache-2.0", "CC-BY-NC-4.0", "cc-by-nc-4.0"], "cc-by-nc-4.0"),
+        (["llama3.1", "MIT"], "llama3.1"),
+        (["llama3.1", "CC-BY-NC-4.0"], None),
+        (["Apache-2.0", None], None),
+        (["CC-BY-NC-4.0", None], None),
+    ],
+)
+def test_one_licence_besides_permissive_ones_rules(
+    licences: list[str | None], ruling: str | None
+) -> None:
+    parts = [Part("", "", Origin(licence=licence)) for licence in licences]
+    assert licence_of(parts) == ruling
+
+
+def test_alpaca_hands_its_licence_to_the_mixed_model_and_to_that_alone() -> None:
+    settings = _settings("mistral-7b")
+    assert _read(_card(MIXED, settings))["license"] == "cc-by-nc-4.0"
+    assert _read(_card("sentiment_fine_tuned", settings))["license"] == "apache-2.0"
+    assert "CC-BY-NC-4.0, as it follows" in _card(MIXED, settings)
+
+
+@pytest.mark.parametrize("profile", ["pocket", "laptop", "mistral-7b"])
+def test_every_shipped_profile_states_every_licence(profile: str) -> None:
+    settings = _settings(profile)
+    parts = parts_of(settings.base_model, settings.sources, _training(MIXED))
+    assert [part.rows for part in parts] == [None, 600, 30, 10]
+    assert all(part.origin.licence for part in parts)
+    assert licence_of(parts) is not None
+
+
+def test_licences_that_disagree_are_left_to_the_list() -> None:
+    base = HubBase(kind="hub", id="a/b", revision="0" * 40, licence="llama3.1")
+    data = _read(_card(MIXED, _settings("mistral-7b", base_model=base)))
+    assert (data["license"], data["license_name"]) == ("other", "several-see-below")
+    data = _read(_card("sentiment_fine_tuned", _settings("mistral-7b", base_model=base)))
+    assert (data["license"], data["license_name"]) == ("other", "llama3.1")
+    silent = PathBase(kind="path", path="models/mine")
+    card = _card(MIXED, _settings("mistral-7b", base_model=silent))
+    assert "Not stated: the profile names no licence for a part above" in card
+    assert "base model: models/mine; licence not stated" in card
+
+
+# --- metadata -----------------------------------------------------------------------------------
+
+
+def test_the_hubs_reader_finds_base_datasets_and_results() -> None:
+    data = _read(_card(MIXED, _settings("mistral-7b")))
+    assert data["base_model"] == "mistralai/Mistral-7B-v0.1"
+    assert data["library_name"] == "peft"
+    assert data["datasets"] == ["carblacac/twitter-sentiment-analysis", "tatsu-lab/alpaca"]
+    assert "qlora" in data["tags"]
+    (results,) = data["model-index"][0]["results"]
+    assert results["dataset"]["type"] == "carblacac/twitter-sentiment-analysis"
+    assert {each["type"]: each["value"] for each in results["metrics"]}["accuracy"] == 0.95
+    assert ".950 [.250, .750]" in results["metrics"][0]["name"]
+
+
+def test_rows_that_are_no_dataset_of_the_hub_are_not_passed_off_as_one() -> None:
+    data = _read(_card(MIXED, _settings("pocket")))
+    assert "datasets" not in data
+    assert "model-index" not in data
+    assert data["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert "lora" in data["tags"]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://huggingface.co/a/b.c-d", "a/b.c-d"),
+        ("https://huggingface.co/datasets/a/b/", "a/b"),
+        ("https://huggingface.co/datasets/a/b/tree/main", None),
+        ("https://example.org/a/b", None),
+        (None, None),
+    ],
+)
+def test_a_page_of_the_hub_names_its_id(url: str | None, found: str | None) -> None:
+    assert hub_id(Origin(url=url)) == found
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+def test_a_card_tells_gain_cost_parts_settings_and_whom_to_cite() -> None:
+    card = _card(MIXED, _settings("mistral-7b"))
+    text = card.replace("\\", "")
+    for told in (
+        "Fine-tuning helped mixed_fine_tuned: it is right on 95.0% of 40 test rows",
+        "cannot tell mixed_fine_tuned from sentiment_fine_tuned",
+        "answers 12.5% of the general instructions with nothing but a label",
+        "mistralai/Mistral-7B-v0.1 at 27d67f1b5f57dc0953326b2601d68371d40ea8da; Apache-2.0",
+        "labelled rows, 600 of them in training",
+        "general instructions, 30 of them in training: tatsu-lab/alpaca at dce01c9",
+        "general instructions, 10 of them in training: tasks made by the study's own programs",
+        f"data/mixed/train.parquet, sha256 {'ab' * 32}",
+        "| train.learning_rate | 0.0002 |",
+        "| training_seed | 43 |",
+        "| steps | 1,200 |",
+        "`profile: mistral-7b`",
+        "dvc repro train_mixed",
+        'A.Q. Jiang et al., "Mistral 7B"',
+        "Stanford Alpaca",
+        "in 4 bits (NF4",
+    ):
+        assert told in text, told
+
+
+def test_a_model_card_of_sentiment_alone_names_no_general_instructions() -> None:
+    card = _card("sentiment_fine_tuned", _settings("pocket"))
+    assert (
+        "fine-tuned on 600 labelled rows (negative, positive) written as instructions alone" in card
+    )
+    assert "general instructions," not in card
+    assert "dvc repro train_sentiment" in card
+
+
+def test_text_from_settings_is_text() -> None:
+    nasty = "| <b>x</b> [a](b) `y`\n---\n```python\n## How to load it\n\"': {z: *w}"
+    base = PathBase(kind="path", path=nasty, cite=nasty)
+    card = _card(MIXED, _settings("pocket", base_model=base))
+    assert _read(card)["library_name"] == "peft"
+    _, _, text = card.split("---\n", 2)
+    assert "<b>" not in text
+    assert text.count("```python\n") == 1
+    assert text.count("\n## How to load it\n") == 1
+    assert card.count("\n---\n") == 1  # no rule of its own, no second metadata
+
+
+# --- a card that goes with a copy of the model --------------------------------------------------
+
+
+def test_a_published_card_loads_from_its_repository() -> None:
+    settings = _settings("mistral-7b")
+    card = published(
+        _card(MIXED, settings), "me/mine", settings.base_model, settings.precision, "c0" * 20
+    )
+    lines = card.split("```python\n")[1].split("```")[0].splitlines()
+    assert len(lines) == 4
+    assert lines[2:] == [
+        'model = AutoPeftModelForCausalLM.from_pretrained("me/mine")',
+        'tokenizer = AutoTokenizer.from_pretrained("mistralai/Mistral-7B-v0.1", '
+        'revision="27d67f1b5f57dc0953326b2601d68371d40ea8da")',
+    ]
+    assert f"```sh\ngit checkout {'c0' * 20}\ndvc repro train_mixed\n```" in card
+    assert card.count("in 4 bits (NF4") == 1
+    assert _read(card) == _read(_card(MIXED, settings))
+
+
+def test_a_published_card_says_where_a_base_from_a_package_comes_from() -> None:
+    settings = _settings("pocket")
+    card = published(
+        _card(MIXED, settings), "me/mine", settings.base_model, settings.precision, None
+    )
+    assert "`dvc repro base_model` puts the base into `models/base`" in card
+    assert "git checkout" not in card
+
+
+def test_a_merged_models_card_is_that_of_a_whole_model() -> None:
+    settings = _settings("mistral-7b")
+    card = merged(_card(MIXED, settings), "exports/mixed_fine_tuned", "Proved <so>.")
+    data = _read(card)
+    assert data["library_name"] == "transformers"
+    assert data["base_model_relation"] == "finetune"
+    assert data["license"] == "cc-by-nc-4.0"
+    assert "peft" not in card.split("```python\n")[1].split("```")[0]
+    assert 'AutoModelForCausalLM.from_pretrained("exports/mixed_fine_tuned")' in card
+    assert card.split("---\n", 2)[2].startswith(
+        "\n# mixed\\_fine\\_tuned\n\nProved &#60;so&#62;.\n"
+    )
+    assert "in 4 bits (NF4" not in card
+
+
+# --- the settings behind them -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"licence": "see file"}, {"url": "javascript:x"}, {"url": "https://a b"}, {"cite": ""}],
+)
+def test_what_is_no_licence_or_address_is_refused(changed: dict[str, str]) -> None:
+    given = {"kind": "path", "path": "a", **changed}
+    with pytest.raises(ValueError, match=next(iter(changed))):
+        TypeAdapter(BaseModelSource).validate_python(given)

@@ -1,0 +1,307 @@
+"""An export is a whole model of its own, proved on rows; a broken one is found and not left as good."""
+
+import lm  # isort: skip  # before torch
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import export
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from command import StudyError
+from lm.merging import load_unmerged, write_merged
+from pages.cards import LOADING, PROMPTS
+from prompts.format import write_prompt
+from prompts.templates import read_templates
+from rows.tables import INSTRUCTIONS, table_of, write_table
+from settings import Precision
+
+assert lm
+
+SYSTEM = "mixed_fine_tuned"
+LABELS = ["negative", "positive"]
+ROWS = 30
+CARD = (
+    "---\nbase_model: a/b\nbase_model_relation: adapter\nlibrary_name: peft\n---\n\n"
+    f"# A model\n\nIt is.\n\n{LOADING}\n\n```python\nadapter\n```\n\n{PROMPTS}\n\n```\nPrompt\n```\n"
+)
+
+
+@pytest.fixture(scope="session")
+def tied_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy Llama whose head is its embeddings, with a token that was added to the tokenizer's.
+
+    64 wide: 4-bit kernels take blocks of 64 weights.
+    """
+    folder = tmp_path_factory.mktemp("tied") / "llama"
+    mistral_tokenizer.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.add_tokens(["<|added|>"]) == 1
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _write_adapter(base: Path, folder: Path) -> None:
+    """An adapter that changes every linear layer, as after training."""
+    torch.manual_seed(2)
+    config = LoraConfig(
+        r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", bias="none"
+    )
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.05)
+    model.save_pretrained(folder)
+
+
+def _prepare(folder: Path, base: Path) -> None:
+    """What export reads: base, adapter, test rows, card."""
+    (folder / "models").mkdir()
+    shutil.copytree(base, folder / "models/base")
+    _write_adapter(base, folder / "models" / SYSTEM)
+    pool = read_templates(folder / "templates/sentiment.yaml", LABELS)
+    rows = [
+        {
+            "row_id": f"test-{at}",
+            "task": "sentiment",
+            "template": pool[at % len(pool)].id,
+            "prompt": write_prompt("alpaca", "Negative or positive?", f"It was day {at * at}."),
+            "completion": "positive",
+            "label": "positive",
+            "family": None,
+        }
+        for at in range(ROWS)
+    ]
+    path = folder / "data/instructions/sentiment/test.parquet"
+    write_table(path, table_of(rows, INSTRUCTIONS))
+    (folder / "reports/cards").mkdir(parents=True)
+    (folder / f"reports/cards/{SYSTEM}.md").write_text(CARD, encoding="utf-8")
+
+
+@pytest.fixture
+def trained(study: Path, toy_base: Path) -> Path:
+    _prepare(study, toy_base)
+    return study
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """A script may ask torch for deterministic kernels; other tests are asked nothing."""
+    was = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(was)
+
+
+def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["export.py", *arguments])
+    export.main()
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / f"exports/{SYSTEM}.json").read_text("utf-8"))
+    return content
+
+
+Change = Callable[[Path, str, object], None]
+
+
+def test_an_export_is_a_whole_model_and_says_how_it_was_proved(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _main(monkeypatch, SYSTEM)
+    folder = trained / "exports" / SYSTEM
+    assert (_told(trained)["passed"], _told(trained)["rows"]) == (True, ROWS)
+    assert 0 < _told(trained)["largest"] < 1e-3  # merged, its sums come in another order
+    assert _told(trained)["flips"] == []
+
+    names = {file.name for file in folder.iterdir()}
+    assert {"config.json", "generation_config.json", "model.safetensors", "README.md"} <= names
+    assert not [name for name in names if "adapter" in name or name.endswith(".bin")]
+    for file in (trained / "models/base").glob("*token*"):
+        assert (folder / file.name).read_bytes() == file.read_bytes()
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.dtype == torch.float32
+    assert not [name for name, _ in model.named_parameters() if "lora" in name]
+    assert not hasattr(model, "peft_config")
+
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "library_name: transformers" in card
+    assert f'AutoModelForCausalLM.from_pretrained("exports/{SYSTEM}")' in card
+    assert "on 30 test rows it passed: 0 of them change their most likely label" in card
+    assert f"exports/{SYSTEM}/: a whole model" in capsys.readouterr().out
+
+
+def test_a_merged_model_answers_as_the_adapter_beside_its_base(
+    trained: Path, tmp_path: Path
+) -> None:
+    precision = Precision(dtype="float32", quantization="none")
+    base, adapter = trained / "models/base", trained / "models" / SYSTEM
+    write_merged(base, adapter, precision, tmp_path / "whole")
+    ids = torch.arange(3, 60)[None]
+    with torch.inference_mode():
+        beside = load_unmerged(base, adapter, precision)(ids).logits
+        whole = AutoModelForCausalLM.from_pretrained(tmp_path / "whole")(ids).logits
+        original = AutoModelForCausalLM.from_pretrained(base)(ids).logits
+    torch.testing.assert_close(whole, beside, atol=1e-5, rtol=0)
+    assert (whole - original).abs().max() > 0.01
+
+
+def test_tied_embeddings_and_added_tokens_survive(
+    study: Path, tied_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _prepare(study, tied_base)
+    _main(monkeypatch, SYSTEM, "--rows", "8")
+    folder = study / "exports" / SYSTEM
+    assert (_told(study)["passed"], _told(study)["rows"]) == (True, 8)
+    assert "lm_head.weight" not in load_file(folder / "model.safetensors")
+    model, tokenizer = (
+        each.from_pretrained(folder) for each in (AutoModelForCausalLM, AutoTokenizer)
+    )
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    assert tokenizer("<|added|>", add_special_tokens=False).input_ids == [len(tokenizer) - 1]
+    assert len(tokenizer) == model.config.vocab_size
+
+
+def test_an_adapter_over_four_bits_is_merged_into_what_it_was_evaluated_over(
+    study: Path, tied_base: Path, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _prepare(study, tied_base)
+    change(study / "profiles/small.yaml", "precision.quantization", "nf4")
+    change(study / "profiles/small.yaml", "precision.dtype", "bfloat16")
+    _main(monkeypatch, SYSTEM)
+    folder = study / "exports" / SYSTEM
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert "quantization_config" not in config
+    assert config["dtype"] == "bfloat16"
+    assert _told(study)["passed"]
+    # Nearer to the evaluated model than a merge into the weights that the four bits round.
+    other = Precision(dtype="bfloat16", quantization="none")
+    write_merged(study / "models/base", study / "models" / SYSTEM, other, study / "other")
+    settings = export.read_settings(
+        "prompt_format", "instructify", "labels", "precision", "evaluate"
+    )
+    rows = export.read_table(study / "data/instructions/sentiment/test.parquet", INSTRUCTIONS)
+    unrounded = export.prove(SYSTEM, study / "other", rows.to_pylist(), settings)
+    assert unrounded.largest is not None
+    assert unrounded.largest > 2 * _told(study)["largest"]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "factor", "flips"),
+    [("model.norm.weight", -1.0, True), ("lm_head.weight", 1.1, False)],
+)
+def test_a_broken_tensor_is_found_and_the_export_not_left_as_good(
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tensor: str,
+    factor: float,
+    flips: bool,
+) -> None:
+    good = trained / "exports" / SYSTEM
+    good.mkdir(parents=True)  # an earlier one
+
+    def write_broken(*arguments: Any) -> None:
+        write_merged(*arguments)
+        path = arguments[-1] / "model.safetensors"
+        weights = load_file(path)
+        weights[tensor] = weights[tensor] * factor
+        save_file(weights, path, metadata={"format": "pt"})
+
+    monkeypatch.setattr(export, "write_merged", write_broken)
+    with pytest.raises(SystemExit, match="this is not the model that was evaluated"):
+        _main(monkeypatch, SYSTEM)
+    assert not good.exists()
+    assert (trained / f"exports/{SYSTEM}.failed/model.safetensors").exists()
+    told = _told(trained)
+    assert not told["passed"]
+    assert told["largest"] > told["tolerance"]
+    said = capsys.readouterr().out
+    assert "it FAILED" in said
+    assert bool(told["flips"]) == flips
+    for flip in told["flips"]:
+        assert f"row {flip['row_id']}: {flip['adapter']} by the adapter" in said
+        before, after = flip["adapter_log_likelihoods"], flip["exported_log_likelihoods"]
+        assert LABELS[before.index(max(before))] == flip["adapter"]
+        assert LABELS[after.index(max(after))] == flip["exported"]
+        assert flip["adapter"] != flip["exported"]
+
+
+def test_weights_that_are_no_numbers_fail(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_broken(*arguments: Any) -> None:
+        write_merged(*arguments)
+        path = arguments[-1] / "model.safetensors"
+        weights = load_file(path)
+        weights["model.norm.weight"][0] = torch.nan
+        save_file(weights, path, metadata={"format": "pt"})
+
+    monkeypatch.setattr(export, "write_merged", write_broken)
+    with pytest.raises(SystemExit):
+        _main(monkeypatch, SYSTEM, "--rows", "2")
+    assert (_told(trained)["passed"], _told(trained)["largest"]) == (False, None)
+
+
+def test_a_tokenizer_that_reads_otherwise_fails(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_broken(*arguments: Any) -> None:
+        write_merged(*arguments)
+        tokenizer = AutoTokenizer.from_pretrained(arguments[-1])
+        tokenizer.add_tokens(["day"])
+        tokenizer.save_pretrained(arguments[-1])
+
+    monkeypatch.setattr(export, "write_merged", write_broken)
+    with pytest.raises(SystemExit):
+        _main(monkeypatch, SYSTEM, "--rows", "3")
+    assert _told(trained)["other_tokens"] == ["test-0", "test-1", "test-2"]
+
+
+def test_an_export_that_dies_leaves_nothing(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = trained / "exports" / SYSTEM
+    good.mkdir(parents=True)
+
+    def prove(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "prove", prove)
+    with pytest.raises(KeyboardInterrupt):
+        _main(monkeypatch, SYSTEM)
+    assert [path.name for path in (trained / "exports").iterdir()] == [SYSTEM]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["original_pretrained"],
+            "no tuned model; there is sentiment_fine_tuned, mixed_fine_tuned",
+        ),
+        ([SYSTEM, "--rows", "0"], "--rows 0: must be 1 or more"),
+        ([SYSTEM], "models/base: does not exist; `dvc repro` makes it"),
+    ],
+)
+def test_a_wrong_argument_or_a_missing_model_is_named(
+    study: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    with pytest.raises(StudyError, match=said):
+        _main(monkeypatch, *arguments)
