@@ -274,8 +274,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         {"preflight", "compare"} | TRAIN,
     ),
     "licence of the base": (
-        *(POCKET, "kind: path", "kind: path
-  licence: MIT"),
+        *(POCKET, "kind: path", "kind: path\n  licence: MIT"),
         {"preflight", "base_model", "compare"},
     ),
     "few_shot_examples": (POCKET, "few_shot_examples: 4", "few_shot_examples: 2", ANSWER),

@@ -21,9 +21,10 @@ TRAINING_ROWS = (
 def recipe_of(*sections: Any) -> str:
     """What else than its seed makes a training: a hash of its settings and of its rows' files.
 
-    Whose the base model is changes no training.
+    Whose the base model is, and how often a checkpoint is written, change no training.
     """
-    settings = [section.model_dump(exclude=set(Origin.model_fields)) for section in sections]
+    aside = {*Origin.model_fields, "checkpoint_every"}
+    settings = [section.model_dump(exclude=aside) for section in sections]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for path in TRAINING_ROWS:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
