@@ -94,14 +94,14 @@ def licence_of(parts: Sequence[Part]) -> str | None:
     """The licence of a model made of these parts; None where there is no one answer.
 
     A permissive licence asks that its notice be kept and leaves the rest to others: where one single
-    licence besides is found, that one rules; where none is, the base's does. Two others, or a part
-    whose profile states none, give no answer.
+    licence besides is found, that one rules; where none is, the base's does. Two others give no
+    answer, nor does a part whose profile states none where nothing stricter is known.
     """
-    licences = [each.origin.licence and each.origin.licence.lower() for each in parts]
-    ruling = set(licences) - PERMISSIVE
-    if len(ruling) > 1 or None in ruling:
+    stated = [each.origin.licence and each.origin.licence.lower() for each in parts]
+    ruling = set(stated) - PERMISSIVE - {None}
+    if len(ruling) > 1 or (None in stated and not ruling):
         return None
-    return ruling.pop() if ruling else licences[0]
+    return ruling.pop() if ruling else stated[0]
 
 
 def hub_id(origin: Origin) -> str | None:
@@ -308,17 +308,19 @@ def _told(part: Part) -> str:
 
 def _licence_text(parts: Sequence[Part]) -> str:
     licence = licence_of(parts)
+    silent = any(part.origin.licence is None for part in parts)
     if licence is not None:
         stated = [part.origin.licence or "" for part in parts]
         (name, *_) = (each for each in stated if each.lower() == licence)
         ruling = f"{name}, as it follows from the parts above"
-    elif any(part.origin.licence is None for part in parts):
-        ruling = "Not stated: the profile names no licence for a part above"
+    elif silent:
+        ruling = "Not known"
     else:
         ruling = "No single one: the parts above have several that ask for different things"
     return (
-        f"{ruling}. Each part's own licence holds for it, and its notice is to be kept. (A permissive "
-        "licence yields to the one other; this is a rule of thumb, no legal advice.)"
+        f"{ruling}. Each part's own licence holds for it, and its notice is to be kept. "
+        + ("For a part above no licence is stated: look it up before you publish. " if silent else "")
+        + "(A permissive licence yields to the one other; this is a rule of thumb, no legal advice.)"
     )
 
 
