@@ -104,3 +104,11 @@ def write_log(name: str, **figures: float) -> None:
         Path("logs") / f"{name}.json",
         {"seconds": round(seconds, 2), "peak_memory_mib": round(peak), **rounded},
     )
+
+
+def in_words(seconds: float) -> str:
+    """A time in the unit that a person would use."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

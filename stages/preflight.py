@@ -1,20 +1,19 @@
 """Say what is about to happen and what it will take; stop where it cannot: before a weight is fetched."""
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
-import torch
 
-from command import StudyError, run_stage, write_json, write_log
+from command import StudyError, in_words, run_stage, write_json, write_log
 from lm.budget import (
+    Device,
     Memory,
     Shape,
     estimated_seconds,
-    matmul_peak,
     shape_of,
+    this_device,
     training_memory,
     training_operations,
 )
@@ -44,29 +43,20 @@ class Work:
     answer: int
 
 
-@dataclass(frozen=True)
-class Device:
-    """What computes: its name, its memory in bytes, and its matmul peak in operations a second."""
-
-    name: str
-    memory: int
-    peak: float
-
-
 def main() -> None:
     settings = read_settings("base_model", "precision", "train")
     train, precision = settings.train, settings.precision
 
     found = look_up(settings.base_model, PARTIAL)
     shape = shape_of(found.config, train.lora_layers)
-    device = this_device(precision)
+    device = this_device(precision.dtype)
     works = [work_of(name, path, train) for name, path in TRAINING_ROWS.items()]
     memory = max(
         (training_memory(shape, precision, train, work.longest, work.answer) for work in works),
         key=lambda each: each.total,
     )
     seconds = {
-        work.name: estimated_seconds(training_operations(shape, train, work.tokens), device.peak)
+        work.name: estimated_seconds(training_operations(shape, train, work.tokens), device)
         for work in works
     }
 
@@ -85,9 +75,12 @@ def main() -> None:
         f"{memory.weights / GIB:.1f}, adapter {memory.adapter / GIB:.1f}, a step's activations "
         f"{memory.activations / GIB:.1f})"
     )
-    print(f"computed on: {device.name}, which multiplies at {device.peak / 1e9:,.0f} GFLOP/s")
+    print(
+        f"computed on: {device.name}, which multiplies at {device.peak / 1e9:,.0f} GFLOP/s; both "
+        f"trainings take about {sum(seconds.values()) / 3600:.2f} hours of it"
+    )
     require_fit(memory, device, precision, train)
-    require_time(sum(seconds.values()), shape)
+    require_time(sum(seconds.values()), device, shape)
 
     write_json(FOUND, found.identity)
     write_log(
@@ -116,16 +109,6 @@ def work_of(name: str, path: Path, train: Train) -> Work:
     )
 
 
-def this_device(precision: Precision) -> Device:
-    """The GPU, or else the processor and the machine's memory."""
-    if torch.cuda.is_available():
-        gpu = torch.cuda.get_device_properties(0)
-        return Device(gpu.name, gpu.total_memory, matmul_peak(precision.dtype, 8192))
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    name = f"the processor, {torch.get_num_threads()} threads"
-    return Device(name, memory, matmul_peak(precision.dtype, 1024))
-
-
 def require_fit(memory: Memory, device: Device, precision: Precision, train: Train) -> None:
     """Raise `StudyError` where a step needs more memory than there is; warn where it is near."""
     if memory.total <= 0.9 * device.memory:
@@ -150,22 +133,14 @@ def require_fit(memory: Memory, device: Device, precision: Precision, train: Tra
     print(f"WARNING: {told}", file=sys.stderr)
 
 
-def require_time(seconds: float, shape: Shape) -> None:
+def require_time(seconds: float, device: Device, shape: Shape) -> None:
     """Raise `StudyError` for a training that would take days without a GPU."""
-    if not torch.cuda.is_available() and seconds > LONG * 3600:
+    if not device.is_gpu and seconds > LONG * 3600:
         raise StudyError(
             f"no GPU is found, and training {shape.parameters / 1e9:.1f}B parameters takes "
             f"{in_words(seconds)} without one: run the study where torch.cuda.is_available(), choose "
             "profile: laptop or a smaller base_model, or take fewer rows (sources.*.take)"
         )
-
-
-def in_words(seconds: float) -> str:
-    """A time in the unit that a person would use."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, run_stage, write_json, write_log, write_text
+from command import StudyError, in_words, run_stage, write_json, write_log, write_text
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.checkpoints import hold_checkpoints, training_key
 from lm.training import fine_tune
@@ -51,6 +51,11 @@ def main() -> None:
                 "total_parameters": account.total_parameters,
             },
         )
+    computer = "GPU" if tuned.device.type == "cuda" else "processor"
+    print(
+        f"{name}: {len(train):,} rows, {account.tokens:,} tokens, {account.steps:,} steps in "
+        f"{in_words(account.seconds)} ({account.seconds / 3600:.3f} {computer} hours)"
+    )
     write_log(
         name,
         training_seconds=account.seconds,

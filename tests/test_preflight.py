@@ -48,6 +48,7 @@ def test_it_says_what_the_study_will_take(study: Path, run_stage: RunStage, toy_
         re.MULTILINE,
     )
     assert "train_mixed: 100 rows" in done.stdout
+    assert re.search(r"both trainings take about 0\.\d\d hours of it", done.stdout)
     assert re.search(r"^memory: about [\d.]+ of [\d.]+ GiB \(weights", done.stdout, re.MULTILINE)
     found = json.loads((study / "data/preflight/base_model.json").read_text(encoding="utf-8"))
     assert found == {"path": str(toy_base)}

@@ -4,6 +4,7 @@ The model is built without memory (on torch's meta device) from its configuratio
 every count is that of the real architecture.
 """
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,8 @@ from settings import Precision, Train
 # (double quantisation, Dettmers et al. 2023, section 3).
 _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 _BYTES = {"float32": 4, "bfloat16": 2}
-_SHARE_OF_PEAK = {"cuda": 0.4, "cpu": 0.6}  # that a training reaches: published, and the default's
+# The share of the matmul peak that a training reaches: published ones on GPUs, the default's own.
+_SHARE_ON_GPU, _SHARE_ON_CPU = 0.4, 0.6
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,26 @@ def training_operations(shape: Shape, train: Train, tokens: int) -> float:
     return (2 + again * shape.adapted_layers / shape.layers) * float(shape.linear) * tokens
 
 
+@dataclass(frozen=True)
+class Device:
+    """What computes: its memory in bytes, and its matmul peak in floating-point operations a second."""
+
+    name: str
+    is_gpu: bool
+    memory: int
+    peak: float
+
+
+def this_device(dtype: str) -> Device:
+    """The GPU, or else the processor and the machine's memory."""
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_properties(0)
+        return Device(gpu.name, True, gpu.total_memory, matmul_peak(dtype, 8192))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    name = f"the processor, {torch.get_num_threads()} threads"
+    return Device(name, False, memory, matmul_peak(dtype, 1024))
+
+
 def matmul_peak(dtype: str, size: int, repeats: int = 3) -> float:
     """Floating-point operations a second of the best of a few square matrix products here."""
     cuda = torch.cuda.is_available()
@@ -139,6 +161,6 @@ def matmul_peak(dtype: str, size: int, repeats: int = 3) -> float:
     return best
 
 
-def estimated_seconds(operations: float, peak: float) -> float:
+def estimated_seconds(operations: float, device: Device) -> float:
     """How long so many operations take at the share of the matmul peak that trainings reach."""
-    return operations / (_SHARE_OF_PEAK["cuda" if torch.cuda.is_available() else "cpu"] * peak)
+    return operations / ((_SHARE_ON_GPU if device.is_gpu else _SHARE_ON_CPU) * device.peak)

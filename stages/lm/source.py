@@ -55,8 +55,9 @@ def look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
 
     Raises `StudyError` for what would stop that: a missing token or revision, no network, a full disk.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, HubBase):
+        folder.mkdir(exist_ok=True)
         commit, files = list_files("model", source.id, source.revision)
         place = place_of("model", source.id, source.revision)
         if commit != source.revision:
@@ -70,7 +71,7 @@ def look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
     if isinstance(source, PackageBase):
         package = source.package
         name = f"package {package.name}=={package.version}"
-        identity = {"package": name, "sha256": package.sha256}
+        identity = {"package": package.name, "version": package.version, "sha256": package.sha256}
         with _gguf(source, folder) as scratch:
             config = AutoConfig.from_pretrained(scratch, gguf_file="model.gguf")
         return Found(identity, config, name, 0)

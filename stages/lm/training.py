@@ -26,12 +26,13 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
-from command import StudyError
+from command import StudyError, in_words
 from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
 
+_MEASURED = 5  # steps, after which the time ahead is told
 _UNLOGGED = "unlogged.pt"  # in a checkpoint, beside what the trainer itself writes
 
 
@@ -169,7 +170,14 @@ class _Progress(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         steps = state.global_step - self.first_step
-        rate = self.tokens_per_step * steps / (time.perf_counter() - self.started)
+        seconds = time.perf_counter() - self.started
+        if steps == _MEASURED:
+            ahead = seconds / steps * (state.max_steps - state.global_step)
+            print(
+                f"{self.name}: {steps} steps took {seconds:.1f} seconds: about {in_words(ahead)} to go",
+                flush=True,
+            )
+        rate = self.tokens_per_step * steps / seconds
         self.bar.set_postfix({**self.losses, "tokens/s": f"{rate:.0f}"}, refresh=False)
         self.bar.update()
 

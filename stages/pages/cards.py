@@ -319,7 +319,11 @@ def _licence_text(parts: Sequence[Part]) -> str:
         ruling = "No single one: the parts above have several that ask for different things"
     return (
         f"{ruling}. Each part's own licence holds for it, and its notice is to be kept. "
-        + ("For a part above no licence is stated: look it up before you publish. " if silent else "")
+        + (
+            "For a part above no licence is stated: look it up before you publish. "
+            if silent
+            else ""
+        )
         + "(A permissive licence yields to the one other; this is a rule of thumb, no legal advice.)"
     )
 
