@@ -31,6 +31,7 @@ TRAIN = Train(
     lora_dropout=0.0,
     max_length=512,
     validate_every=5,
+    checkpoint_every=5,
 )
 NF4 = Precision(dtype="bfloat16", quantization="nf4")
 FP32 = Precision(dtype="float32", quantization="none")
