@@ -271,7 +271,7 @@ def test_what_a_batch_held_is_let_go_before_its_halves_run(
         if len(batch["input_ids"]) > 2:
             held.append(weakref.ref(batch["input_ids"]))
             error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
-            error.itself = error  # type: ignore[attr-defined]  # as a library's own may do
+            error.itself = error  # as a library's own may do
             raise error
 
     hook = toy_model.register_forward_pre_hook(run_out, with_kwargs=True)
