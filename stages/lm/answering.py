@@ -1,23 +1,29 @@
 """What a model answers: the log-likelihood of given answers, and greedy generation, in one pass.
 
-Also how likely it finds a whole answer that others wrote.
+Also how likely it finds a whole answer that others wrote. Batches are as large as memory allows.
 """
 
+import gc
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lm.batches import answer_losses, begin, collate, forward, grouped, shared_length
+from command import StudyError
+from lm.batches import Group, answer_losses, begin, collate, forward, grouped, shared_length
 from prompts.encode import Encoder
 
+_Found = TypeVar("_Found")
 _MAX_TOKENS = 2048  # of a batch whose answers are scored whole: logits of all of them at once
+# What a RuntimeError says where memory ran out: on a GPU, in its matrix library, on the CPU.
+_OUT_OF_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +56,30 @@ def answer_prompts(
     (as lm-evaluation-harness defines it for `acc`). With `max_new_tokens` 0 the choices alone are
     scored. Answers come in the prompts' order.
     """
-    answers: list[Answer | None] = [None] * len(prompts)
-    with _bar(len(prompts), name) as bar, _states_read(model) as states:
-        for group in grouped(prompts, batch_size, passes=max(1, max_new_tokens)):
-            beginning = None
-            for places in group.batches:
-                rows = [prompts[at] for at in places]
-                batch = _on_device(
-                    model, collate(rows, [[]] * len(rows), encoder.pad, group.shared)
-                )
-                if beginning is None:
-                    beginning = begin(model, batch["prefix"])
-                logits, cache = forward(model, batch, keep=1, beginning=beginning)
-                of_prompts = states[-1][:, -1].float().cpu()
-                mask = batch["attention_mask"]
-                first = logits[:, -1].float()
-                scores: list[list[float]] = [[] for _ in places]
-                if choices is not None:
-                    of_rows = [choices[at] for at in places]
-                    scores = _score(model, cache, mask, first, of_rows, encoder)
-                said = _generate(model, cache, mask, first, max_new_tokens, encoder)
-                for at, ids, score, state in zip(places, said, scores, of_prompts, strict=True):
-                    answers[at] = Answer(encoder.decode(ids), len(ids), score, state)
-                bar.update(len(places))
-    return [answer for answer in answers if answer is not None]
+
+    @lru_cache(maxsize=1)  # the batches of a group share it
+    def beginning(prefix: tuple[int, ...]) -> Any:
+        return begin(model, torch.tensor(prefix, dtype=torch.long, device=model.device))
+
+    def answer(places: list[int], shared: int) -> list[Answer]:
+        rows = [prompts[at] for at in places]
+        batch = _on_device(model, collate(rows, [[]] * len(rows), encoder.pad, shared))
+        logits, cache = forward(model, batch, keep=1, beginning=beginning(tuple(rows[0][:shared])))
+        of_prompts = states[-1].float().cpu()
+        mask = batch["attention_mask"]
+        first = logits[:, -1].float()
+        scores: list[list[float]] = [[] for _ in places]
+        if choices is not None:
+            scores = _score(model, cache, mask, first, [choices[at] for at in places], encoder)
+        said = _generate(model, cache, mask, first, max_new_tokens, encoder)
+        return [
+            Answer(encoder.decode(ids), len(ids), score, state)
+            for ids, score, state in zip(said, scores, of_prompts, strict=True)
+        ]
+
+    groups = grouped(prompts, batch_size, passes=max(1, max_new_tokens))
+    with _states_read(model) as states:
+        return _in_batches(groups, prompts, answer, name)
 
 
 @torch.inference_mode()
@@ -87,28 +93,76 @@ def answer_log_likelihoods(
 ) -> list[float]:
     """The log-likelihood in nats of a whole answer to each prompt: the sum over its tokens."""
     joined = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-    found = [0.0] * len(joined)
-    with _bar(len(joined), name) as bar:
-        for group in grouped(joined, batch_size, max_tokens=_MAX_TOKENS):
-            for places in group.batches:
-                asked, given = [prompts[at] for at in places], [answers[at] for at in places]
-                batch = collate(asked, given, encoder.pad, shared_length(asked))
-                losses = answer_losses(model, _on_device(model, batch)).split(
-                    [len(answer) for answer in given]
-                )
-                for at, of_row in zip(places, losses, strict=True):
-                    found[at] = -float(of_row.double().sum())
-                bar.update(len(places))
-    return found
+
+    def score(places: list[int], _: int) -> list[float]:
+        asked, given = [prompts[at] for at in places], [answers[at] for at in places]
+        batch = collate(asked, given, encoder.pad, shared_length(asked))
+        losses = answer_losses(model, _on_device(model, batch))
+        of_rows = losses.split([len(answer) for answer in given])
+        return [-float(of_row.double().sum()) for of_row in of_rows]
+
+    return _in_batches(grouped(joined, batch_size, max_tokens=_MAX_TOKENS), joined, score, name)
+
+
+def _in_batches(
+    groups: Sequence[Group],
+    rows: Sequence[Sequence[int]],
+    find: Callable[[list[int], int], Sequence[_Found]],
+    name: str,
+) -> list[_Found]:
+    """What `find(places, shared)` finds for the rows of each batch, in the rows' order.
+
+    A batch that memory does not hold is halved, and no later one has more rows than that. Raises
+    `StudyError` for a row that it does not hold alone.
+    """
+    found: dict[int, _Found] = {}
+    most = len(rows)
+    with _bar(len(rows), name) as bar:
+        for group in groups:
+            waiting = group.batches[::-1]
+            while waiting:
+                places = waiting.pop()
+                half = (len(places) + 1) // 2
+                if len(places) <= most:
+                    given = _if_it_fits(partial(find, places, group.shared))
+                    if given is not None:
+                        found.update(zip(places, given, strict=True))
+                        bar.update(len(places))
+                        continue
+                    if len(places) == 1:
+                        raise StudyError(
+                            f"{name}: memory does not hold row {places[0] + 1} of {len(rows)} even "
+                            f"alone: {len(rows[places[0]])} tokens; free memory, use a larger "
+                            "device, lower evaluate.max_new_tokens_*, or leave the row out"
+                        )
+                    most = half
+                waiting += [places[half:], places[:half]]
+    if most < len(rows):
+        print(f"{name}: memory held {most} rows at once, not all of evaluate.batch_size")
+    return [found[at] for at in range(len(rows))]
+
+
+def _if_it_fits(find: Callable[[], _Found]) -> _Found | None:
+    """What `find` finds; None where memory runs out, all that it held there being let go."""
+    try:
+        return find()
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _OUT_OF_MEMORY):
+            raise
+    gc.collect()  # the error's traceback, which holds the batch's tensors, may refer to itself
+    torch.cuda.empty_cache()
+    return None
 
 
 @contextmanager
 def _states_read(model: Any) -> Iterator[Sequence[Tensor]]:
-    """The hidden states (B, T, H) that the LM head reads, of the latest call alone."""
+    """The last hidden state (B, H) that the LM head reads of each row, of the latest call alone."""
     states: deque[Tensor] = deque(maxlen=1)
-    hook = model.get_output_embeddings().register_forward_pre_hook(
-        lambda _, hidden: states.append(hidden[0])
-    )
+
+    def read(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> None:
+        states.append(hidden[0][:, -1].clone())  # a view would hold all the others
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(read)
     try:
         yield states
     finally:

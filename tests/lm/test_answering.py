@@ -1,6 +1,9 @@
 """Log-likelihoods and greedy answers in batches equal those of a row alone, computed plainly."""
 
 import lm  # isort: skip  # before torch
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from command import StudyError
 from lm.answering import answer_log_likelihoods, answer_prompts
 from lm.base import load_base, load_system
 from prompts.encode import Encoder
@@ -163,3 +167,114 @@ def test_the_state_of_an_answer_is_that_at_the_end_of_its_prompt(
         with torch.no_grad():
             plain = toy_model.model(torch.tensor([prompt])).last_hidden_state[0, -1]
         assert torch.allclose(answer.state, plain, atol=1e-4)
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ..."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:128] err == 0. DefaultCPUAllocator: can't allocate "
+        "memory: you tried to allocate 99 bytes."
+    ),
+]
+
+
+@contextmanager
+def _memory_for(
+    model: Any, rows: int, error: Exception = OUT_OF_MEMORY[0], tokens: float = float("inf")
+) -> Iterator[list[int]]:
+    """Let the model run out of memory above so many rows, or tokens of a row; give what it is asked."""
+    asked: list[int] = []
+
+    def run_out(_: Any, __: Any, batch: dict[str, torch.Tensor]) -> None:
+        asked.append(len(batch["input_ids"]))
+        if asked[-1] > rows or batch["input_ids"].shape[1] > tokens:
+            raise error
+
+    hook = model.register_forward_pre_hook(run_out, with_kwargs=True)
+    try:
+        yield asked
+    finally:
+        hook.remove()
+
+
+def _answer_all(model: Any, encoder: Encoder) -> list[Any]:
+    """Eleven prompts of two wordings and unequal lengths, scored and answered in batches of eight."""
+    prompts = [encoder.prompt(f"{PROMPTS[at % 2]} {'so ' * at}") for at in range(11)]
+    choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
+    return answer_prompts(model, encoder, prompts, choices, 4, 8, "the rows")
+
+
+def _score_all(model: Any, encoder: Encoder) -> list[Any]:
+    prompts = [encoder.prompt(f"{PROMPTS[at % 2]} {'so ' * at}") for at in range(11)]
+    answers = [encoder.answer(ANSWERS[at % 4]) for at in range(11)]
+    return answer_log_likelihoods(model, encoder, prompts, answers, 8, "the rows")
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [(1, OUT_OF_MEMORY[0]), (3, OUT_OF_MEMORY[0]), (5, OUT_OF_MEMORY[1]), (2, OUT_OF_MEMORY[2])],
+)
+def test_batches_too_large_for_memory_are_halved_and_answer_the_same(
+    toy_model: Any, encoder: Encoder, rows: int, error: Exception, capsys: Any
+) -> None:
+    wanted = _answer_all(toy_model, encoder)
+    likelihoods = _score_all(toy_model, encoder)
+    assert capsys.readouterr().out == ""
+    with _memory_for(toy_model, rows, error) as asked:
+        found = _answer_all(toy_model, encoder)
+    # Each size is tried once: what did not fit before is not asked for again.
+    too_large = [size for size in asked if size > rows]
+    assert too_large
+    assert too_large == sorted(set(too_large), reverse=True)
+    assert max(asked[asked.index(too_large[-1]) + 1 :]) == min(
+        (size + 1) // 2 for size in too_large
+    )
+    for one, other in zip(wanted, found, strict=True):
+        assert (other.text, other.tokens) == (one.text, one.tokens)
+        assert other.log_likelihoods == pytest.approx(one.log_likelihoods, abs=1e-4)
+        assert torch.allclose(other.state, one.state, atol=1e-4)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("the rows: memory held ")
+    with _memory_for(toy_model, rows, error):
+        assert _score_all(toy_model, encoder) == pytest.approx(likelihoods, abs=1e-4)
+
+
+@pytest.mark.parametrize("run", [_answer_all, _score_all])
+def test_a_row_that_does_not_fit_alone_is_named(
+    toy_model: Any, encoder: Encoder, run: Callable[[Any, Encoder], list[Any]]
+) -> None:
+    lengths = [len(encoder.prompt(f"{PROMPTS[at % 2]} {'so ' * at}")) for at in range(11)]
+    if run is _score_all:
+        lengths = [many + len(encoder.answer(ANSWERS[at % 4])) for at, many in enumerate(lengths)]
+    longest = lengths.index(max(lengths))
+    told = rf"memory does not hold row {longest + 1} of 11 even alone: {max(lengths)} tokens; free"
+    with _memory_for(toy_model, 8, tokens=20), pytest.raises(StudyError, match=told):
+        run(toy_model, encoder)
+
+
+def test_another_error_is_not_taken_for_memory(toy_model: Any, encoder: Encoder) -> None:
+    broken = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with _memory_for(toy_model, 2, broken), pytest.raises(RuntimeError, match="cannot be mult"):
+        _answer_all(toy_model, encoder)
+
+
+def test_what_a_batch_held_is_let_go_before_its_halves_run(
+    toy_model: Any, encoder: Encoder
+) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def run_out(_: Any, __: Any, batch: dict[str, torch.Tensor]) -> None:
+        assert all(tensor() is None for tensor in held)
+        if len(batch["input_ids"]) > 2:
+            held.append(weakref.ref(batch["input_ids"]))
+            error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+            error.itself = error  # as a library's own may do
+            raise error
+
+    hook = toy_model.register_forward_pre_hook(run_out, with_kwargs=True)
+    _answer_all(toy_model, encoder)
+    hook.remove()
+    assert len(held) >= 2

@@ -1,0 +1,461 @@
+"""QLoRA on one GPU, side by side: `PYTHONPATH=stages python benchmarks/gpu_qlora.py`.
+
+Mistral-7B at full width with random weights in 4 bits: neither speed nor memory can tell them from
+trained ones. Training: this project's own beside TRL's SFTTrainer. Evaluation: this project's batches
+beside `model.generate` a row at a time. It needs one GPU of 40 GB or more (of several, show it one:
+CUDA_VISIBLE_DEVICES=0), no network, and some 5 GB of disk for a while. `--part` runs one of the two;
+`--tiny` the same code at toy width, on the CPU too. It prints Markdown for benchmarks/RESULTS.md.
+
+A token costs 4 N floating-point operations in useful work, N the weights of the linear layers: 2 N
+forward and 2 N backward to the activations. (Kaplan et al. 2020 count 6 N; the missing 2 N are the
+gradients of the weights, which QLoRA freezes.) Left out, a few percent together: attention, the
+adapter, the LM head. Computing activations anew in the backward pass costs 2 N more, which is no
+useful work and not counted.
+"""
+
+import lm  # isort: skip  # before torch
+import argparse
+import contextlib
+import datetime
+import gc
+import importlib.metadata
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mistral_common
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    LlamaTokenizer,
+    MistralConfig,
+    MistralForCausalLM,
+)
+from trl import SFTConfig, SFTTrainer
+
+from lm.answering import answer_prompts
+from lm.base import load_base, load_system, make_repeatable
+from lm.batches import IGNORED
+from lm.training import fine_tune
+from prompts.encode import Encoder, Example
+from prompts.templates import read_templates
+from rows.tasks_words import ANIMALS, COLOURS, WORDS
+from settings import Profile, read_yaml
+
+assert lm
+
+REPO = Path(__file__).resolve().parents[1]
+PROFILE = Profile.model_validate(read_yaml(REPO / "profiles/mistral-7b.yaml"))
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# As TRL's documentation has it (PEFT integration, QLoRA), and as this project loads its base.
+FOUR_BITS = BitsAndBytesConfig(
+    load_in_4bit=True,
+    bnb_4bit_quant_type="nf4",
+    bnb_4bit_compute_dtype=torch.bfloat16,
+    bnb_4bit_use_double_quant=True,
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """How large the model is, and how much is measured of it."""
+
+    model: MistralConfig
+    lengths: tuple[int, ...]  # tokens of a training row
+    batch_size: int  # rows of an optimiser step
+    warm_up: int  # optimiser steps before the clock starts
+    steps: int  # and those that it times
+    repetitions: int
+    rows: int  # answered in batches
+    single_rows: int  # and one at a time
+    squares: tuple[int, ...]  # sides of the matrices whose product gives the peak
+
+
+FULL = Work(
+    model=MistralConfig(  # Mistral-7B-v0.1
+        vocab_size=32_000,
+        hidden_size=4096,
+        intermediate_size=14_336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        max_position_embeddings=32_768,
+        sliding_window=4096,
+    ),
+    lengths=(128, 1024),
+    batch_size=PROFILE.train.batch_size * PROFILE.train.gradient_accumulation,
+    warm_up=2,
+    steps=5,
+    repetitions=3,
+    rows=512,
+    single_rows=24,
+    squares=(4096, 8192, 16_384),
+)
+TINY = Work(
+    model=MistralConfig(
+        vocab_size=32_000,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    ),
+    lengths=(16, 32),
+    batch_size=2 * PROFILE.train.gradient_accumulation,
+    warm_up=1,
+    steps=1,
+    repetitions=1,
+    rows=6,
+    single_rows=2,
+    squares=(64, 128),
+)
+
+
+def main() -> None:
+    tiny, parts = _arguments()
+    if DEVICE == "cpu" and not tiny:
+        sys.exit("error: torch sees no GPU here; --tiny runs the same code on the CPU")
+    work = TINY if tiny else FULL
+    lines = [describe_machine(), ""]
+    if tiny:
+        lines += ["A toy on whatever is here: its figures say that the code runs, and no more.", ""]
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        base = Path(folder) / "base"
+        encoder = write_base(work.model, base)
+        if "train" in parts:
+            lines += measure_training(work, base, encoder)
+        if "evaluate" in parts:
+            lines += measure_answering(work, base, encoder)
+    print("\n".join(lines))
+
+
+def write_base(config: MistralConfig, folder: Path) -> Encoder:
+    """Write the model with random weights in 4 bits as a Hugging Face folder; give its encoder.
+
+    All layers have the same random matrices: drawn once, in 16 bits they lie neither on the disk nor
+    in memory.
+    """
+    torch.manual_seed(0)
+    drawn: dict[str, torch.Tensor] = {}
+    weights = {}
+    for name, each in _on_meta(config).state_dict().items():
+        alike = name if each.dim() == 1 else re.sub(r"layers\.\d+", "layers", name)
+        if alike not in drawn:
+            values = torch.randn(each.shape, dtype=torch.bfloat16, device=DEVICE)
+            drawn[alike] = torch.ones_like(values) if each.dim() == 1 else 0.02 * values
+        weights[name] = drawn[alike]
+    MistralForCausalLM.from_pretrained(
+        None,
+        config=config,
+        state_dict=weights,
+        dtype=torch.bfloat16,
+        quantization_config=FOUR_BITS,
+        device_map=DEVICE,
+    ).save_pretrained(folder)
+    tokenizer = Path(mistral_common.__file__).parent / "data/tokenizer.model.v1"
+    shutil.copyfile(tokenizer, folder / "tokenizer.model")
+    return Encoder(LlamaTokenizer.from_pretrained(folder, add_bos_token=True), "alpaca")
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+def measure_training(work: Work, base: Path, encoder: Encoder) -> list[str]:
+    """A table of tokens a second, share of the matrix peak and memory; the sides take turns."""
+    sides: dict[str, Callable[[Work, Path, Encoder, list[Example]], None]] = {
+        "instruct-uplift": train_own,
+        "TRL's example": train_example,
+        "TRL's, our adapter": train_example_with_our_adapter,
+    }
+    linear = [each for name, each in _on_meta(work.model).named_parameters() if ".layers." in name]
+    flops = 4 * sum(each.numel() for each in linear if each.dim() == 2)  # of a token
+    peak = matmul_peak(work.squares)
+    lines = [
+        f"Training: batches of {work.batch_size} rows of exactly that length, a quarter of each the "
+        f"answer; {work.steps} steps after {work.warm_up}, median of {work.repetitions} trainings "
+        f"in turns. {flops / 1e9:,.3g} GFLOP a token; peak of square bf16 products here "
+        f"{peak / 1e12:,.3g} TFLOP/s. Memory as torch's allocator counts it, in 10^9 bytes.",
+        "",
+        "| tokens a row | training | tokens/s | to TRL's example | of the peak | peak memory, GB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for length in work.lengths:
+        rows = random_rows(work.batch_size * (work.warm_up + work.steps), length, encoder.eos)
+        runs: dict[str, list[Timed]] = {side: [] for side in sides}
+        for _ in range(work.repetitions):
+            for side, train in sides.items():
+                with timed_steps(work.warm_up, work.steps) as timed:
+                    train(work, base, encoder, rows)
+                runs[side].append(timed)
+        tokens = work.steps * work.batch_size * length
+        rates = {
+            side: tokens / statistics.median(each.seconds for each in timed)
+            for side, timed in runs.items()
+        }
+        for side, rate in rates.items():
+            ratio = rate / rates["TRL's example"]
+            memory = statistics.median(each.peak_memory for each in runs[side]) / 1e9
+            lines.append(
+                f"| {length:,} | {side} | {rate:,.0f} | {ratio:.2f} | {rate * flops / peak:.0%} | "
+                f"{f'{memory:.1f}' if memory else 'not measured'} |"
+            )
+    return [*lines, ""]
+
+
+def train_own(work: Work, base: Path, encoder: Encoder, rows: list[Example]) -> None:
+    """As stages/train.py does with profiles/mistral-7b.yaml: one epoch, validated after it alone."""
+    settings = PROFILE.train.model_copy(
+        update={
+            "epochs": 1,
+            "batch_size": work.batch_size // PROFILE.train.gradient_accumulation,
+            "validate_every": len(rows),
+        }
+    )
+    make_repeatable(0)
+    model = load_base(base, PROFILE.precision)
+    scratch = base.parent / "training"
+    fine_tune(model, encoder, rows, rows[:1], settings, PROFILE.precision, 0, scratch, "own")
+
+
+def train_example(
+    work: Work, base: Path, encoder: Encoder, rows: list[Example], adapter: Any = None
+) -> None:
+    """As TRL's documentation has it (PEFT integration, QLoRA) but for the batch size."""
+    with _any_kernels():
+        SFTTrainer(
+            model=AutoModelForCausalLM.from_pretrained(
+                base, quantization_config=FOUR_BITS, device_map=DEVICE
+            ),
+            args=SFTConfig(
+                output_dir=str(base.parent / "training"),
+                learning_rate=2e-4,
+                num_train_epochs=1,
+                per_device_train_batch_size=work.batch_size,
+                save_strategy="no",
+                report_to="none",
+                use_cpu=DEVICE == "cpu",
+            ),
+            train_dataset=Dataset.from_dict(
+                {
+                    "input_ids": [row.input_ids for row in rows],
+                    "labels": [[IGNORED] * len(row.prompt) + row.answer for row in rows],
+                }
+            ),
+            processing_class=encoder.tokenizer,
+            peft_config=adapter
+            or LoraConfig(
+                r=32, lora_alpha=16, lora_dropout=0.05, bias="none", task_type="CAUSAL_LM"
+            ),
+        ).train()
+
+
+def train_example_with_our_adapter(
+    work: Work, base: Path, encoder: Encoder, rows: list[Example]
+) -> None:
+    """The same trainer with an adapter on all linear layers, as ours: the same work."""
+    train_example(work, base, encoder, rows, our_adapter())
+
+
+def our_adapter() -> LoraConfig:
+    """The adapter of profiles/mistral-7b.yaml."""
+    return LoraConfig(
+        r=PROFILE.train.lora_rank,
+        lora_alpha=PROFILE.train.lora_alpha,
+        lora_dropout=PROFILE.train.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def random_rows(count: int, length: int, eos: int) -> list[Example]:
+    """Rows of `length` random ids, the last quarter the answer."""
+    draws = random.Random(0)
+    rows = [[draws.randrange(3, 32_000) for _ in range(length - 1)] + [eos] for _ in range(count)]
+    return [Example(row[: -length // 4], row[-length // 4 :]) for row in rows]
+
+
+@dataclass
+class Timed:
+    """Seconds of the timed steps; bytes on the GPU at the most, 0 where there is none."""
+
+    seconds: float = 0.0
+    peak_memory: int = 0
+
+
+@contextlib.contextmanager
+def timed_steps(warm_up: int, steps: int) -> Iterator[Timed]:
+    """Time a training's steps by its optimiser's, whosever the trainer: `steps` after `warm_up`."""
+    gc.collect()  # what the training before left: a trainer refers to itself
+    timed, done, started = Timed(), 0, 0.0
+    before = 0
+    if DEVICE == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+
+    def count(*_: Any) -> None:
+        nonlocal done, started
+        done += 1
+        if done == warm_up:
+            started = _now()
+        elif done == warm_up + steps:
+            timed.seconds = _now() - started
+            if DEVICE == "cuda":
+                timed.peak_memory = torch.cuda.max_memory_allocated() - before
+
+    hook = register_optimizer_step_post_hook(count)
+    try:
+        yield timed
+    finally:
+        hook.remove()
+    assert done == warm_up + steps, f"{done} optimiser steps were seen, not {warm_up + steps}"
+
+
+def matmul_peak(sides: tuple[int, ...]) -> float:
+    """The highest rate, in FLOP/s, at which square bf16 matrices were multiplied here."""
+    best = 0.0
+    for side in sides:
+        left, right = (
+            torch.randn(side, side, dtype=torch.bfloat16, device=DEVICE) for _ in range(2)
+        )
+        for _ in range(5):
+            started = _now()
+            for _ in range(10):
+                left @ right
+            best = max(best, 10 * 2 * side**3 / (_now() - started))
+    return best
+
+
+# --- evaluation ---------------------------------------------------------------------------------
+
+
+def measure_answering(work: Work, base: Path, encoder: Encoder) -> list[str]:
+    """A table of rows a second, adapter unmerged on 4 bits; the two ways take turns."""
+    gc.collect()
+    make_repeatable(0)
+    adapter = base.parent / "adapter"
+    get_peft_model(load_base(base, PROFILE.precision), our_adapter()).save_pretrained(adapter)
+    model = load_system(base, adapter, PROFILE.precision)
+    prompts, choices = labelled_prompts(work.rows, encoder)
+    limit, batch_size = PROFILE.evaluate.max_new_tokens_sentiment, PROFILE.evaluate.batch_size
+    inner = model.get_base_model()
+    inner.generation_config = GenerationConfig(
+        max_new_tokens=limit, do_sample=False, eos_token_id=encoder.eos, pad_token_id=encoder.pad
+    )
+
+    def in_batches(count: int) -> None:
+        answer_prompts(
+            model, encoder, prompts[:count], choices[:count], limit, batch_size, "own answers"
+        )
+
+    def one_at_a_time(count: int) -> None:
+        with _any_kernels(), torch.inference_mode():
+            for ids in prompts[:count]:
+                inner.generate(torch.tensor([ids], device=DEVICE))
+
+    ways = {
+        "instruct-uplift, every label scored too": (in_batches, work.rows),
+        "model.generate, a row at a time": (one_at_a_time, work.single_rows),
+    }
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(1 + work.repetitions):
+        for way, (answer, count) in ways.items():
+            started = _now()
+            answer(count if turn else min(count, 8))
+            if turn:  # the first one warms up
+                rates[way].append(count / (_now() - started))
+    return [
+        f"Evaluation: prompts of {statistics.mean(map(len, prompts)):.0f} tokens on average, at most "
+        f"{limit} tokens generated, batches of at most {batch_size}; median of {work.repetitions} "
+        f"turns of {work.rows} and {work.single_rows} rows.",
+        "",
+        "| evaluation | rows/s |",
+        "|---|---|",
+        *(f"| {way} | {statistics.median(rate):,.2f} |" for way, rate in rates.items()),
+        "",
+    ]
+
+
+def labelled_prompts(count: int, encoder: Encoder) -> tuple[list[list[int]], list[list[list[int]]]]:
+    """Prompts of some 100 tokens in all the project's wordings, and the labels to choose from."""
+    draws, words = random.Random(0), [*WORDS, *ANIMALS, *COLOURS]
+    labels = PROFILE.labels.names
+    pool = read_templates(REPO / "templates/sentiment.yaml", labels)
+    prompts, choices = [], []
+    for at in range(count):
+        template = pool[at % len(pool)]
+        text = " ".join(draws.choices(words, k=draws.randint(40, 80)))
+        (prompt,) = template.prompts(pa.array([text]), labels, "alpaca").to_pylist()
+        prompts.append(encoder.prompt(prompt))
+        choices.append([encoder.answer(said) for said in template.completions(labels)])
+    return prompts, choices
+
+
+# --- the machine --------------------------------------------------------------------------------
+
+
+def describe_machine() -> str:
+    """Date, GPU, driver and versions in one line."""
+    found = ["no GPU"]
+    if DEVICE == "cuda":
+        memory = torch.cuda.get_device_properties(0).total_memory / 1e9
+        found = [f"{torch.cuda.get_device_name()} ({memory:.0f} GB)", f"CUDA {torch.version.cuda}"]
+        if shutil.which("nvidia-smi"):
+            asked = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+            said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+            found.append(f"driver {said.partition(chr(10))[0]}")
+    names = ("torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes")
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    return ", ".join([datetime.date.today().isoformat(), *found, *versions])
+
+
+def _on_meta(config: MistralConfig) -> Any:
+    with torch.device("meta"):
+        return MistralForCausalLM(config)
+
+
+@contextlib.contextmanager
+def _any_kernels() -> Iterator[None]:
+    """Let torch choose its kernels, repeatable or not, as it does where nobody asks for more."""
+    repeatable = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(repeatable)
+
+
+def _now() -> float:
+    """Seconds on the clock once the GPU has done all that it was given."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _arguments() -> tuple[bool, tuple[str, ...]]:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tiny", action="store_true", help="a toy model, on the CPU too")
+    parser.add_argument("--part", choices=("train", "evaluate"), help="one of the two alone")
+    given = parser.parse_args()
+    return given.tiny, (given.part,) if given.part else ("train", "evaluate")
+
+
+if __name__ == "__main__":
+    main()
