@@ -59,12 +59,12 @@ _DVC_ENDS = _end_of_dvc()  # as early as _STARTED: the imports of a stage can ta
 def _end_with_dvc() -> None:
     """Let this process be killed when its DVC ends. All writing is atomic: nothing stays half done."""
 
-    def wait() -> None:
-        select.select([_DVC_ENDS], [], [])
+    def wait(end: int) -> None:
+        select.select([end], [], [])
         os.kill(os.getpid(), signal.SIGKILL)
 
     if _DVC_ENDS is not None:
-        threading.Thread(target=wait, daemon=True).start()
+        threading.Thread(target=wait, args=(_DVC_ENDS,), daemon=True).start()
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,11 @@ def main() -> None:
     draws = random.Random(11)
     for _ in range(5):
         batch = draws.randint(3, 5)  # a checkpoint every 2: each time there is some progress
-        codes.append(_trained(lambda batch=batch: _end_at_batch(batch, signal.SIGKILL)))
+        codes.append(_trained(partial(_end_at_batch, batch, signal.SIGKILL)))
     for _ in range(2):
         file = draws.randint(5, 8)  # of 4 in a checkpoint: while the second is being written
-        codes.append(_trained(lambda file=file: _end_at_file(file)))
-    codes.append(_trained(lambda: _end_at_batch(4, signal.SIGINT)))
+        codes.append(_trained(partial(_end_at_file, file)))
+    codes.append(_trained(partial(_end_at_batch, 4, signal.SIGINT)))
     print(json.dumps(codes))
 
 

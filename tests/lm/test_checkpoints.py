@@ -14,7 +14,13 @@ import torch
 from command import StudyError
 from lm import training
 from lm.base import load_base, make_repeatable
-from lm.checkpoints import CHECKPOINTS, hold_checkpoints, newest_checkpoint, training_key
+from lm.checkpoints import (
+    CHECKPOINTS,
+    hold_checkpoints,
+    keep_checkpoint,
+    newest_checkpoint,
+    training_key,
+)
 from lm.training import AnswerTrainer, Trained, fine_tune
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
@@ -72,6 +78,15 @@ def tune(toy_base: Path, encoder: Encoder, rows: list[Example]) -> Callable[...,
     return tune
 
 
+@pytest.fixture(scope="module")
+def undisturbed(
+    tune: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, torch.Tensor], Trained]:
+    """What the settings as they are end with."""
+    found: tuple[dict[str, torch.Tensor], Trained] = tune(tmp_path_factory.mktemp("undisturbed"))
+    return found
+
+
 @contextmanager
 def _cut_off(after: int) -> Iterator[None]:
     """A training in here is interrupted, as by Ctrl-C, in the midst of the step after `after` steps."""
@@ -109,7 +124,7 @@ def _assert_same(
     ],
     ids=["full precision", "gradient checkpointing", "nf4 in bfloat16"],
 )
-def test_a_training_cut_off_thrice_ends_with_the_same_bits(
+def test_a_training_cut_off_twice_ends_with_the_same_bits(
     tune: Callable[..., Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -118,54 +133,46 @@ def test_a_training_cut_off_thrice_ends_with_the_same_bits(
 ) -> None:
     without = SETTINGS.model_copy(update={**settings, "checkpoint_every": 100})
     undisturbed = tune(tmp_path / "undisturbed", without, precision)
-    for after in (3, 5, 8):  # within an epoch, after its end's checkpoint, in the last epoch
+    often = without.model_copy(update={"checkpoint_every": 2})
+    for after in (3, 7):  # in the first epoch, in the last
         with _cut_off(after):
-            tune(tmp_path / "cut", without.model_copy(update={"checkpoint_every": 2}), precision)
-    told = capsys.readouterr().out
-    assert told == f"test: goes on from step 2 of {STEPS}\ntest: goes on from step 4 of {STEPS}\n"
-    assert newest_checkpoint(tmp_path / "cut") == tmp_path / "cut/checkpoint-8"
-    # Another number of steps between checkpoints is the same training.
-    resumed = tune(tmp_path / "cut", without.model_copy(update={"checkpoint_every": 5}), precision)
-    assert capsys.readouterr().out == f"test: goes on from step 8 of {STEPS}\n"
+            tune(tmp_path / "cut", often, precision)
+    resumed = tune(tmp_path / "cut", often, precision)
+    told = capsys.readouterr().out.splitlines()
+    assert told == [f"test: goes on from step {step} of {STEPS}" for step in (2, 6)]
     _assert_same(resumed, undisturbed)
 
 
 def test_a_training_cut_off_at_the_end_of_an_epoch_ends_with_the_same_bits(
-    tune: Callable[..., Any], tmp_path: Path
+    tune: Callable[..., Any], undisturbed: Any, tmp_path: Path
 ) -> None:
-    every = SETTINGS.model_copy(update={"checkpoint_every": 3})
-    undisturbed = tune(tmp_path / "undisturbed", every)
     with _cut_off(6):
-        tune(tmp_path / "cut", every)
-    assert newest_checkpoint(tmp_path / "cut") == tmp_path / "cut/checkpoint-6"
-    _assert_same(tune(tmp_path / "cut", every), undisturbed)
+        tune(tmp_path, SETTINGS.model_copy(update={"checkpoint_every": 3}))
+    assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-6"
+    # Another number of steps between checkpoints is still the same training.
+    _assert_same(tune(tmp_path, SETTINGS.model_copy(update={"checkpoint_every": 5})), undisturbed)
 
 
 def test_a_half_written_checkpoint_is_never_taken_for_a_whole_one(
-    tune: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tune: Callable[..., Any],
+    undisturbed: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    undisturbed = tune(tmp_path / "undisturbed")
-    keep = training.keep_checkpoint
-
     def cut_off(written: Path, folder: Path) -> None:
         if written.name == "checkpoint-4":
             (written / "optimizer.pt").unlink()
             raise KeyboardInterrupt
-        keep(written, folder)
+        keep_checkpoint(written, folder)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "keep_checkpoint", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            tune(tmp_path / "cut")
-    assert (tmp_path / "cut/.partial/checkpoint-4").is_dir()
-    _assert_same(tune(tmp_path / "cut"), undisturbed)
+            tune(tmp_path)
+    assert (tmp_path / ".partial/checkpoint-4").is_dir()
+    _assert_same(tune(tmp_path), undisturbed)
     assert capsys.readouterr().out == f"test: goes on from step 2 of {STEPS}\n"
-
-
-def test_the_newest_checkpoint_alone_is_kept_and_holds_no_pickled_settings(
-    tune: Callable[..., Any], tmp_path: Path
-) -> None:
-    tune(tmp_path)
+    # Only the newest whole one is kept, and none is written after the last step.
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-8"]
     assert {path.name for path in (tmp_path / "checkpoint-8").iterdir()} == {
         *("adapter_model.safetensors", "adapter_config.json", "README.md"),
