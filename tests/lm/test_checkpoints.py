@@ -180,6 +180,17 @@ def test_a_half_written_checkpoint_is_never_taken_for_a_whole_one(
     }
 
 
+def test_the_newest_is_the_one_of_the_most_steps(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path) is None
+    for step in (80, 120):  # both whole: cut off before the older one was removed
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-120"
+    written = tmp_path / ".partial/checkpoint-160"
+    written.mkdir(parents=True)
+    keep_checkpoint(written, tmp_path)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-160"]
+
+
 def test_the_key_changes_with_all_that_decides_the_result_and_with_nothing_else(
     toy_base: Path, rows: list[Example], tmp_path: Path
 ) -> None:
