@@ -91,7 +91,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_model_comes_by_its_commit(
-    hub: Hub, model: str, toy_base: Path, toy_shards: Path, tmp_path: Path
+    hub: Hub, model: str, toy_shards: Path, tmp_path: Path
 ) -> None:
     place(base(), tmp_path / "base")
     found = files(tmp_path / "base")
@@ -101,7 +101,7 @@ def test_a_model_comes_by_its_commit(
     assert origin(tmp_path / "base") == {"id": ID, "revision": COMMIT, "commit": COMMIT}
     assert found == {name: (toy_shards / name).read_bytes() for name in found}
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base").state_dict()
-    for name, weights in AutoModelForCausalLM.from_pretrained(toy_base).state_dict().items():
+    for name, weights in AutoModelForCausalLM.from_pretrained(toy_shards).state_dict().items():
         assert torch.equal(weights, loaded[name])
     assert len(AutoTokenizer.from_pretrained(tmp_path / "base")) == 32000
     assert not (tmp_path / "hf-cache").exists(), "14.5 GB lie on the disk once"
