@@ -4,8 +4,12 @@ import lm  # isort: skip  # before torch
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,8 @@ from settings import HubBase, PathBase
 assert lm
 
 Usage = namedtuple("Usage", "total used free")
+STAGES = Path(__file__).resolve().parents[2] / "stages"
+BUFFER = 2**16  # bytes that a killed process may not have written yet
 
 
 def place(source: PathBase | HubBase, folder: Path) -> None:
@@ -181,14 +187,44 @@ def test_a_connection_that_breaks_goes_on_where_it_was(
     assert hub.sent(SHARD) == len(content), "no byte twice"
 
 
-def test_a_killed_download_goes_on_when_the_stage_runs_again(
+def test_a_killed_stage_goes_on_where_it_was(
+    hub: Hub, model: str, toy_shards: Path, study: Path, change: Callable[[Path, str, object], None]
+) -> None:
+    profile = study / "profiles/small.yaml"
+    change(profile, "base_model", {"kind": "hub", "id": ID, "revision": COMMIT})
+    command = [sys.executable, str(STAGES / "base_model.py")]
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(study / "hf")}
+    part = study / f"models/.base.partial/.{SHARD}.part"
+
+    def kill() -> None:
+        while part.stat().st_size < 3_000_000 - BUFFER:
+            time.sleep(0.01)
+        begun.kill()
+        begun.wait()
+
+    hub.cuts[SHARD] = 3_000_000
+    hub.on_cut = kill
+    begun = subprocess.Popen(command, cwd=study, env=environment, stderr=subprocess.DEVNULL)
+    assert begun.wait() == -signal.SIGKILL
+    assert not (study / "models/base").exists()
+    subprocess.run(command, cwd=study, env=environment, check=True)
+    content = (toy_shards / SHARD).read_bytes()
+    assert (study / "models/base" / SHARD).read_bytes() == content
+    assert hub.sent("model-00001-of-00002.safetensors") == (
+        (toy_shards / "model-00001-of-00002.safetensors").stat().st_size
+    )
+    assert hub.sent(SHARD) <= len(content) + BUFFER
+    assert [path.name for path in (study / "models").iterdir()] == ["base"]
+
+
+def test_a_download_goes_on_from_what_an_earlier_one_left(
     hub: Hub, model: str, toy_shards: Path, tmp_path: Path
 ) -> None:
     first = "model-00001-of-00002.safetensors"
     content = (toy_shards / SHARD).read_bytes()
     folder = tmp_path / "base"
     place(base(), folder)
-    # As a kill leaves it: one shard whole, the other begun.
+    # One shard is whole, the other begun.
     (folder / SHARD).unlink()
     (folder / f".{SHARD}.part").write_bytes(content[:3_000_000])
     hub.requests.clear()
