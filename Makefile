@@ -48,8 +48,8 @@ format: $(READY)  ## format the code
 	ruff check --fix .
 
 clean:  ## remove what the stages made; data/raw, metrics and DVC's cache stay
-	rm -rf data/prepared data/instructions data/mixed models/base models/sentiment_fine_tuned \
-	  models/mixed_fine_tuned curves predictions reports logs
+	rm -rf data/prepared data/instructions data/mixed models/base models/.base.partial \
+	  models/sentiment_fine_tuned models/mixed_fine_tuned curves predictions reports logs
 
 lock:  ## resolve requirements.in and requirements-cross-check.in anew into their lock files
 	@for name in requirements requirements-cross-check; do \

@@ -5,9 +5,11 @@ what stands in that call is what `dvc.yaml` must name under the stage's `params`
 """
 
 import difflib
+import re
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -160,26 +162,39 @@ class PackageSource(Origin):
 
 
 class FilesSource(Origin):
+    """A split is a path, a pattern of paths, or the URL of a file that never changes."""
+
     kind: Literal["files"]
     splits: dict[Split, Annotated[str, Field(min_length=1)]]
     sha256: dict[Split, Sha256] = {}
     reading: Reading = Reading()
-
-
-class HubSource(Origin):
-    kind: Literal["hub"]
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
-    revision: Commit | None = None
-    splits: dict[Split, str]
-    data_files: dict[str, str] | None = None
-    options: dict[str, Any] = {}
     expected_rows: dict[Split, Count] = {}
 
     @model_validator(mode="after")
-    def _pinned(self) -> Self:
-        if "/" in self.id and self.revision is None:
-            raise ValueError("a dataset on the Hub needs revision, a commit hash of 40 hex digits")
+    def _fixed(self) -> Self:
+        for split, place in self.splits.items():
+            if "://" not in place:
+                continue
+            url = urlsplit(place)
+            if url.scheme != "https" and (url.scheme, url.hostname) != ("http", "127.0.0.1"):
+                raise ValueError(f"splits.{split} = {place!r}: a URL must begin with https://")
+            if split not in self.sha256 and not re.search(r"/[0-9a-f]{40}/", url.path):
+                raise ValueError(
+                    f"splits.{split} = {place!r}: what stands there may change: name the file by a "
+                    f"commit hash of 40 hex digits instead of a branch, or give sha256.{split}"
+                )
         return self
+
+
+class HubSource(Origin):
+    """A dataset repository on the Hub; a split is a file of it, or a pattern (`data/train-*`)."""
+
+    kind: Literal["hub"]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
+    revision: Commit
+    splits: dict[Split, Annotated[str, Field(min_length=1)]]
+    reading: Reading = Reading()
+    expected_rows: dict[Split, Count] = {}
 
 
 def _splits_given(splits: dict[Split, Any]) -> None:
@@ -339,7 +354,7 @@ class PathBase(Origin):
 class HubBase(Origin):
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
-    revision: Commit
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]  # or branch, or tag
 
 
 BaseModelSource = Annotated[PackageBase | PathBase | HubBase, Field(discriminator="kind")]

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from hub import Hub
+
 REPO = Path(__file__).resolve().parents[1]
 
 PARAMS: dict[str, Any] = {
@@ -349,3 +351,38 @@ def toy_model(toy_base: Path) -> Any:
 
     assert lm
     return AutoModelForCausalLM.from_pretrained(toy_base).eval()
+
+
+# --- a Hub on loopback ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def toy_shards(toy_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy Mistral as the Hub has the real one: two safetensors shards, and a pickle beside them."""
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("shards") / "mistral"
+    shutil.copytree(toy_base, folder)
+    (folder / "model.safetensors").unlink()
+    AutoModelForCausalLM.from_pretrained(toy_base).save_pretrained(folder, max_shard_size="5MB")
+    assert len(list(folder.glob("model-*-of-00002.safetensors"))) == 2
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    (folder / "README.md").write_text("A model.\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """An empty Hub on loopback, and the library set to it, with an empty cache and no token."""
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with Hub() as server:
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf-cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield server

@@ -132,13 +132,13 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
     ),
     (PROFILE, f"{SENTIMENT}.sha256", {"test": "AB" * 32}, ["sha256.test = 'ABAB", "pattern"]),
     (PROFILE, f"{SENTIMENT}.sha256", {"test": "ab"}, ["sha256.test = 'ab'", "{64}"]),
-    (PROFILE, "sources.general.0", HUB, ["sources.general.0", "needs revision, a commit hash"]),
+    (PROFILE, "sources.general.0", HUB, ["sources.general.0.revision is missing"]),
     (PROFILE, "sources.general.0", HUB | {"revision": "main"}, ["revision = 'main'", "{40}"]),
     (
         PROFILE,
         "base_model",
-        {"kind": "hub", "id": "a/b", "revision": "v1"},
-        ["base_model.revision = 'v1'", "pattern", "{40}"],
+        {"kind": "hub", "id": "a/b", "revision": "v 1"},
+        ["base_model.revision = 'v 1'", "pattern"],
     ),
     (
         PROFILE,

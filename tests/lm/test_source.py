@@ -1,17 +1,26 @@
-"""The base model put in place: from a folder, pinned by hash, safetensors alone."""
+"""The base model put in place: from a folder or the Hub, pinned by hash, safetensors alone."""
 
 import lm  # isort: skip  # before torch
+import json
+import os
 import shutil
+import time
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
+import torch
+from huggingface_hub import constants, hf_hub_download, snapshot_download
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from command import StudyError
+from hub import Hub
 from lm.source import place_base
 from settings import HubBase, PathBase
 
 assert lm
+
+Usage = namedtuple("Usage", "total used free")
 
 
 def test_a_folder_becomes_an_ordinary_model_folder(toy_base: Path, tmp_path: Path) -> None:
@@ -50,11 +59,242 @@ def test_another_hash_is_refused(toy_base: Path, tmp_path: Path) -> None:
         place_base(source, tmp_path / "base")
 
 
-def test_offline_without_a_cache_is_a_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# --- from the Hub -----------------------------------------------------------------------------
+
+ID = "mistralai/Mistral-7B-v0.1"
+COMMIT = "27d67f1b5f57dc0953326b2601d68371d40ea8da"
+SHARD = "model-00002-of-00002.safetensors"
+
+
+@pytest.fixture
+def model(hub: Hub, toy_shards: Path) -> str:
+    """The commit of the toy Mistral on the Hub, its branch main."""
+    return hub.add("models", ID, toy_shards, commit=COMMIT)
+
+
+def base(revision: str = COMMIT, id: str = ID) -> HubBase:
+    return HubBase(kind="hub", id=id, revision=revision)
+
+
+def origin(folder: Path) -> dict[str, str]:
+    content: dict[str, str] = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+    return content
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_model_comes_by_its_commit(
+    hub: Hub, model: str, toy_base: Path, toy_shards: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    source = HubBase(kind="hub", id="someone/model", revision="0" * 40)
-    with pytest.raises(StudyError, match="base_model someone/model@00000000: not in the cache"):
-        place_base(source, tmp_path / "base")
+    place_base(base(), tmp_path / "base")
+    found = files(tmp_path / "base")
+    assert not {"pytorch_model.bin", "README.md"} & found.keys()
+    assert not any(hub.sent(name) for name in ("pytorch_model.bin", "README.md"))
+    assert found.pop("origin.json")
+    assert origin(tmp_path / "base") == {"id": ID, "revision": COMMIT, "commit": COMMIT}
+    assert found == {name: (toy_shards / name).read_bytes() for name in found}
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base").state_dict()
+    for name, weights in AutoModelForCausalLM.from_pretrained(toy_base).state_dict().items():
+        assert torch.equal(weights, loaded[name])
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "base")) == 32000
+    assert not (tmp_path / "hf-cache").exists(), "14.5 GB lie on the disk once"
+
+
+def test_a_branch_is_resolved_told_and_recorded(
+    hub: Hub, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.repositories["models", ID].branches["pull/7"] = COMMIT
+    place_base(base("pull/7"), tmp_path / "base")
+    assert f"{ID}@pull/7: is the commit {COMMIT}; to pin it, set  revision: {COMMIT}" in (
+        capsys.readouterr().out
+    )
+    assert origin(tmp_path / "base") == {"id": ID, "revision": "pull/7", "commit": COMMIT}
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "main"])
+def test_a_warm_cache_is_enough_offline(
+    hub: Hub, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str
+) -> None:
+    snapshot = Path(snapshot_download(ID, revision=revision))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    asked = len(hub.requests)
+    place_base(base(revision), tmp_path / "base")
+    assert len(hub.requests) == asked
+    shard = tmp_path / "base" / SHARD
+    assert not shard.is_symlink()
+    assert shard.samefile(snapshot / SHARD), "a hard link, no copy"
+    assert origin(tmp_path / "base")["commit"] == COMMIT
+
+
+def test_online_too_what_the_cache_holds_is_not_fetched(
+    hub: Hub, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hf_hub_download(ID, SHARD, revision=COMMIT)
+    sent = hub.sent(SHARD)
+
+    def on_another_disk(*_: object) -> None:
+        raise OSError("Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", on_another_disk)
+    place_base(base(), tmp_path / "base")
+    assert hub.sent(SHARD) == sent > 0
+    AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+
+
+def test_a_damaged_or_incomplete_cache_is_not_used(
+    hub: Hub, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = Path(snapshot_download(ID, revision=COMMIT)) / SHARD
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-1] + b"\0")
+    place_base(base(), tmp_path / "base")
+    assert (tmp_path / "base" / SHARD).read_bytes() == content
+    shard.unlink()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StudyError, match=rf"index\.json names {SHARD}, which is not there"):
+        place_base(base(), tmp_path / "again")
+
+
+def test_offline_without_a_cache_is_a_clear_error(
+    hub: Hub, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StudyError, match=r"base_model .*@27d67f1b: not in the cache .*HF_HUB_OFF"):
+        place_base(base(), tmp_path / "base")
+    assert hub.requests == []
+
+
+def test_a_connection_that_breaks_goes_on_where_it_was(
+    hub: Hub, model: str, toy_shards: Path, tmp_path: Path
+) -> None:
+    hub.cuts[SHARD] = 1_000_000
+    place_base(base(), tmp_path / "base")
+    content = (toy_shards / SHARD).read_bytes()
+    assert (tmp_path / "base" / SHARD).read_bytes() == content
+    assert hub.sent(SHARD) == len(content), "no byte twice"
+
+
+def test_a_killed_download_goes_on_when_the_stage_runs_again(
+    hub: Hub, model: str, toy_shards: Path, tmp_path: Path
+) -> None:
+    first = "model-00001-of-00002.safetensors"
+    content = (toy_shards / SHARD).read_bytes()
+    folder = tmp_path / "base"
+    place_base(base(), folder)
+    # As a kill leaves it: one shard whole, the other begun.
+    (folder / SHARD).unlink()
+    (folder / f".{SHARD}.part").write_bytes(content[:3_000_000])
+    hub.requests.clear()
+    place_base(base(), folder)
+    assert (folder / SHARD).read_bytes() == content
+    assert (hub.sent(first), hub.sent(SHARD)) == (0, len(content) - 3_000_000)
+    assert not list(folder.glob(".*")), "nothing else is left behind"
+
+
+def test_the_part_of_another_commit_is_not_taken_up(
+    hub: Hub, model: str, toy_shards: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "base"
+    place_base(base(), folder)
+    (folder / f".{SHARD}.part").write_bytes(b"of the old one")
+    other = {path.name: path.read_bytes() for path in toy_shards.iterdir()}
+    other["config.json"] += b"\n"
+    commit = hub.add("models", ID, other)
+    hub.requests.clear()
+    place_base(base(), folder)  # main has moved, the pinned commit has not
+    assert hub.sent(SHARD) == 0
+    place_base(base("main"), folder)
+    assert origin(folder)["commit"] == commit
+    assert hub.sent(SHARD) == len(other[SHARD])
+    assert (folder / "config.json").read_bytes() == other["config.json"]
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "changed"])
+def test_a_damaged_shard_is_never_put_in_place(
+    hub: Hub, model: str, toy_shards: Path, tmp_path: Path, damage: str
+) -> None:
+    content = (toy_shards / SHARD).read_bytes()
+    hub.damages[SHARD] = content[:-9] if damage == "truncated" else b"\0" + content[1:]
+    with pytest.raises(StudyError, match=rf"{SHARD} was damaged on its way.*run the stage again"):
+        place_base(base(), tmp_path / "base")
+    assert not (tmp_path / "base" / SHARD).exists()
+    del hub.damages[SHARD]
+    place_base(base(), tmp_path / "base")
+    assert (tmp_path / "base" / SHARD).read_bytes() == content
+
+
+def test_pickles_alone_are_refused_before_anything_is_fetched(
+    hub: Hub, toy_shards: Path, tmp_path: Path
+) -> None:
+    content = {"config.json": b"{}", "tokenizer.json": b"{}", "pytorch_model.bin": b"pickle"}
+    hub.add("models", "some/pickle", content)
+    with pytest.raises(StudyError, match=r"only pickled ones, .* \(pytorch_model\.bin\)"):
+        place_base(base("main", "some/pickle"), tmp_path / "base")
+    assert not any("/resolve/" in request.path for request in hub.requests)
+
+
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json"])
+def test_a_repository_without_config_or_tokenizer_is_refused(
+    hub: Hub, tmp_path: Path, missing: str
+) -> None:
+    content = {"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors": b""}
+    del content[missing]
+    hub.add("models", "some/model", content)
+    with pytest.raises(StudyError, match=rf"has no {missing.removesuffix('.json')}"):
+        place_base(base("main", "some/model"), tmp_path / "base")
+
+
+def test_a_gated_model_opens_with_its_token_alone(
+    hub: Hub, toy_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("models", ID, toy_shards, commit=COMMIT, tokens=frozenset({"hf_mine"}))
+    with pytest.raises(StudyError, match=r"is gated, and no token was sent: .*HF_TOKEN"):
+        place_base(base(), tmp_path / "base")
+    monkeypatch.setenv("HF_TOKEN", "hf_other")
+    with pytest.raises(StudyError, match="is gated, and your token may not read it"):
+        place_base(base(), tmp_path / "base")
+    assert hub.sent(SHARD) == 0
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    place_base(base(), tmp_path / "base")
+    assert (tmp_path / "base" / SHARD).is_file()
+
+
+@pytest.mark.parametrize(
+    ("id", "revision", "message"),
+    [
+        (ID, "0" * 40, rf"{ID}@00000000: there is no revision 0+: give a branch.*commits/main"),
+        (ID, "v9", rf"{ID}@v9: there is no revision v9"),
+        (
+            "some/one",
+            "main",
+            "some/one@main: there is no such repository at http.*or it is private",
+        ),
+    ],
+)
+def test_what_is_not_there_is_named(
+    hub: Hub, model: str, tmp_path: Path, id: str, revision: str, message: str
+) -> None:
+    with pytest.raises(StudyError, match=message):
+        place_base(base(revision, id), tmp_path / "base")
+
+
+def test_a_hub_out_of_reach_is_told_at_once(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    begun = time.monotonic()
+    with pytest.raises(StudyError, match=r"http://127\.0\.0\.1:9 is not reachable \(ConnectError"):
+        place_base(base(), tmp_path / "base")
+    assert time.monotonic() - begun < 5
+
+
+def test_a_full_disk_is_told_before_the_download(
+    hub: Hub, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**7, 0, 5 * 10**6))
+    with pytest.raises(StudyError, match=r"needs 0\.0 GB on the disk, .* has 0\.0 GB free"):
+        place_base(base(), tmp_path / "base")
+    assert not any("/resolve/" in request.path for request in hub.requests)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from command import StudyError
 from rows import sources
 from rows.sources import RawRow, load_splits, require_columns
-from settings import FilesSource, HubSource, PackageSource
+from settings import FilesSource, PackageSource
 
 ROWS = [{"text": "I like it", "label": "1"}, {"text": "ça va, \u201cmerci\u201d 👍", "label": "0"}]
 
@@ -263,7 +263,7 @@ def test_a_file_that_is_not_the_pinned_one_stops(folder: Path) -> None:
         read("data/raw/a.csv", "ab" * 32)
 
 
-# --- packages and the Hub ---------------------------------------------------------------------
+# --- packages ---------------------------------------------------------------------------------
 
 
 def package_source(**more: object) -> PackageSource:
@@ -304,11 +304,3 @@ def test_an_empty_split_of_a_package_names_the_package(
     members({"rows.tsv": b"id\ttext\n"})
     with pytest.raises(StudyError, match="package rows==1: the split train is empty"):
         load_splits(package_source())
-
-
-def test_files_named_for_the_hub_must_be_pinned_by_a_commit() -> None:
-    source = {"kind": "hub", "id": "csv", "splits": {"train": "train"}}
-    url = "https://example.invalid/main/rows.csv"
-    unpinned = TypeAdapter(HubSource).validate_python(source | {"data_files": {"train": url}})
-    with pytest.raises(StudyError, match=r"data_files\.train = '.*' must contain a commit hash"):
-        load_splits(unpinned)

@@ -13,9 +13,9 @@ import torch
 from huggingface_hub import ModelCard
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
-from uploads import UploadHub
 
 from pages.cards import LOADING, PROMPTS
+from uploads import UploadHub
 
 assert lm
 
