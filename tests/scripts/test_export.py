@@ -20,8 +20,8 @@ from lm.merging import load_unmerged, write_merged
 from pages.cards import LOADING, PROMPTS
 from prompts.format import write_prompt
 from prompts.templates import read_templates
-from rows.tables import INSTRUCTIONS, table_of, write_table
-from settings import Precision
+from rows.tables import INSTRUCTIONS, read_table, table_of, write_table
+from settings import Precision, read_settings
 
 assert lm
 
@@ -197,10 +197,8 @@ def test_an_adapter_over_four_bits_is_merged_into_what_it_was_evaluated_over(
     # Nearer to the evaluated model than a merge into the weights that the four bits round.
     other = Precision(dtype="bfloat16", quantization="none")
     write_merged(study / "models/base", study / "models" / SYSTEM, other, study / "other")
-    settings = export.read_settings(
-        "prompt_format", "instructify", "labels", "precision", "evaluate"
-    )
-    rows = export.read_table(study / "data/instructions/sentiment/test.parquet", INSTRUCTIONS)
+    settings = read_settings("prompt_format", "instructify", "labels", "precision", "evaluate")
+    rows = read_table(study / "data/instructions/sentiment/test.parquet", INSTRUCTIONS)
     unrounded = export.prove(SYSTEM, study / "other", rows.to_pylist(), settings)
     assert unrounded.largest is not None
     assert unrounded.largest > 2 * _told(study)["largest"]
