@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from command import StudyError
-from lm.merging import load_unmerged, write_merged
+from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import LOADING, PROMPTS
 from prompts.format import write_prompt
 from prompts.templates import read_templates
-from rows.tables import INSTRUCTIONS, read_table, table_of, write_table
+from rows.tables import INSTRUCTIONS, table_of, write_table
 from settings import Precision, read_settings
 
 assert lm
@@ -198,8 +198,10 @@ def test_an_adapter_over_four_bits_is_merged_into_what_it_was_evaluated_over(
     other = Precision(dtype="bfloat16", quantization="none")
     write_merged(study / "models/base", study / "models" / SYSTEM, other, study / "other")
     settings = read_settings("prompt_format", "instructify", "labels", "precision", "evaluate")
-    rows = read_table(study / "data/instructions/sentiment/test.parquet", INSTRUCTIONS)
-    unrounded = export.prove(SYSTEM, study / "other", rows.to_pylist(), settings)
+    rows = export.read_rows(ROWS)
+    expected = export.score_adapter(SYSTEM, rows, settings)
+    found = export.score(load_merged(study / "other"), study / "other", "other", rows, settings)
+    unrounded = export.compare(rows, expected, found, settings)
     assert unrounded.largest is not None
     assert unrounded.largest > 2 * _told(study)["largest"]
 
@@ -278,10 +280,10 @@ def test_an_export_that_dies_leaves_nothing(trained: Path, monkeypatch: pytest.M
     good = trained / "exports" / SYSTEM
     good.mkdir(parents=True)
 
-    def prove(*_: Any) -> None:
+    def die(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "prove", prove)
+    monkeypatch.setattr(export, "load_merged", die)
     with pytest.raises(KeyboardInterrupt):
         _main(monkeypatch, SYSTEM)
     assert [path.name for path in (trained / "exports").iterdir()] == [SYSTEM]
