@@ -25,6 +25,7 @@ replicates: $(READY)  ## train both models again under further seeds: N=3 traini
 
 export: $(READY)  ## merge an adapter into a model folder, proved: SYSTEM=mixed_fine_tuned [ROWS=200]
 	@PYTHONPATH=stages python scripts/export.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
+	@$(if $(GGUF),PYTHONPATH=stages python scripts/export_gguf.py $(SYSTEM) $(GGUF) $(if $(ROWS),--rows $(ROWS)))
 
 publish: $(READY)  ## push an adapter and its card to the Hub: SYSTEM=mixed_fine_tuned REPO=user/name
 	@PYTHONPATH=stages python scripts/publish.py $(SYSTEM) $(REPO)

@@ -99,7 +99,7 @@ def main() -> None:
         print(f"{system}: {len(rows)} rows are scored by the adapter, then by the merged model")
         expected = score_adapter(system, rows, settings)
         found = score(load_merged(partial), partial, f"{system} merged", rows, settings)
-        proof = compare(rows, expected, found, settings)
+        proof = compare(rows, expected, found, settings, TOLERANCE[settings.precision.dtype])
         told = describe(system, settings.precision, proof)
         text = merged(card.read_text(encoding="utf-8"), str(folder), told)
         write_text(partial / "README.md", text)
@@ -143,7 +143,9 @@ def score(model: Any, tokenizer: Path, name: str, rows: Rows, settings: Settings
     )
 
 
-def compare(rows: Rows, expected: Scores, found: Scores, settings: Settings) -> Proof:
+def compare(
+    rows: Rows, expected: Scores, found: Scores, settings: Settings, tolerance: float
+) -> Proof:
     """Hold the export's scores against the adapter's."""
     names = settings.labels.names
     before, after = np.array(expected.log_likelihoods), np.array(found.log_likelihoods)
@@ -158,7 +160,6 @@ def compare(rows: Rows, expected: Scores, found: Scores, settings: Settings) -> 
         for at, row in enumerate(rows)
         if expected.prompts[at] != found.prompts[at] or expected.choices[at] != found.choices[at]
     ]
-    tolerance = TOLERANCE[settings.precision.dtype]
     return Proof(
         len(rows), tolerance, largest if np.isfinite(largest) else None, flips, other_tokens
     )
@@ -177,12 +178,19 @@ def flip_lines(proof: Proof) -> list[str]:
 def describe(system: str, precision: Precision, proof: Proof) -> str:
     """What was made, and what the proof found, in a paragraph."""
     base = (
-        "its base" if precision.quantization == "none" else "its base's 4-bit weights, made whole"
+        "its base" if precision.quantization == "none" else "its base's dequantised 4-bit weights"
     )
-    largest = "not a number" if proof.largest is None else f"{proof.largest:.1e} nats"
+    return (
+        f"This model is the adapter {system} merged into {base}, in {precision.dtype}. "
+        f"{described(proof)}"
+    )
+
+
+def described(proof: Proof) -> str:
+    """What the proof found."""
+    largest = "no number" if proof.largest is None else f"{proof.largest:.1e} nats"
     told = (
-        f"This model is the adapter {system} merged into {base}, in {precision.dtype}. Held against the "
-        f"adapter on {proof.rows} test rows it {'passed' if proof.passed else 'FAILED'}: "
+        f"Held against the adapter on {proof.rows} test rows it {'passed' if proof.passed else 'FAILED'}: "
         f"{len(proof.flips)} of them change their most likely label, log-likelihoods differ by at most "
         f"{largest}; {proof.tolerance:g} nats and {FLIPS:.0%} of the rows were allowed."
     )
@@ -204,11 +212,16 @@ def _arguments() -> tuple[str, int]:
     parser.add_argument("system", help=f"one of {', '.join(ADAPTERS_OF)}")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"to prove it on; {ROWS} by default")
     given = parser.parse_args()
-    if given.system not in ADAPTERS_OF:
-        raise StudyError(f"{given.system}: no tuned model; there is {', '.join(ADAPTERS_OF)}")
-    if given.rows < 1:
-        raise StudyError(f"--rows {given.rows}: must be 1 or more")
+    require_tuned(given.system, given.rows)
     return given.system, given.rows
+
+
+def require_tuned(system: str, rows: int) -> None:
+    """Raise `StudyError` where there is no such tuned model, or nothing to prove it on."""
+    if system not in ADAPTERS_OF:
+        raise StudyError(f"{system}: no tuned model; there is {', '.join(ADAPTERS_OF)}")
+    if rows < 1:
+        raise StudyError(f"--rows {rows}: must be 1 or more")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ def require_llama_cpp(checkout: Path) -> None:
 def write_gguf(folder: Path, checkout: Path, dtype: str, file: Path) -> None:
     """Let llama.cpp's converter write the model in `folder` to `file`, in `dtype`."""
     converter = checkout / "convert_hf_to_gguf.py"
-    command = [sys.executable, converter, folder, "--outfile", file, "--outtype", TYPES[dtype]]
+    command: list[str | Path] = [sys.executable, converter, folder]
+    command += ["--outfile", file, "--outtype", TYPES[dtype]]
     # Its modules are not to be found among the stages.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -72,13 +74,13 @@ def score_gguf(
     return found
 
 
-def read_gguf(file: Path, texts: Sequence[str], *, begin: bool) -> list[list[int]]:
-    """The token ids of texts as the file's tokenizer reads them, with what it begins with or bare."""
+def read_gguf(file: Path, texts: Sequence[str]) -> list[list[int]]:
+    """The token ids of texts as the file's tokenizer reads them, its own beginning included."""
     model = _loaded(file, 8)
-    return [list(model.tokenize(text.encode("utf-8"), add_bos=begin)) for text in texts]
+    return [list(model.tokenize(text.encode("utf-8"))) for text in texts]
 
 
-def _loaded(file: Path, length: int) -> "llama_cpp.Llama":  # type: ignore[name-defined]  # noqa: F821
+def _loaded(file: Path, length: int) -> Any:
     import llama_cpp
 
     return llama_cpp.Llama(
