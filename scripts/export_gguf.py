@@ -16,6 +16,7 @@ from export import (
     ADAPTERS_OF,
     EXPORTS,
     ROWS,
+    TOLERANCE,
     Scores,
     compare,
     described,
@@ -29,9 +30,6 @@ from command import StudyError, run_stage, write_json
 from lm.base import make_repeatable
 from lm.gguf_file import read_gguf, require_llama_cpp, score_gguf, write_gguf
 from settings import read_settings
-
-# In nats: llama.cpp sums in an order of its own, and in bfloat16 rounds between other operations.
-TOLERANCE = {"float32": 1e-2, "bfloat16": 0.5}
 
 
 def main() -> None:
