@@ -217,24 +217,28 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="session")
 def toy_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy-width Mistral with random weights and the real tokenizer, as a Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("toy") / "mistral"
+    _toy_mistral(mistral_tokenizer, 32).save_pretrained(folder)
+    mistral_tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _toy_mistral(tokenizer: Any, width: int) -> Any:
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
     torch.manual_seed(0)
     config = MistralConfig(
-        vocab_size=len(mistral_tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        bos_token_id=mistral_tokenizer.bos_token_id,
-        eos_token_id=mistral_tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
     )
-    folder = tmp_path_factory.mktemp("toy") / "mistral"
-    MistralForCausalLM(config).save_pretrained(folder)
-    mistral_tokenizer.save_pretrained(folder)
-    return folder
+    return MistralForCausalLM(config)
 
 
 # --- the study itself, small, in a git and DVC repository of its own ------------------------------
@@ -357,14 +361,18 @@ def toy_model(toy_base: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def toy_shards(toy_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy Mistral as the Hub has the real one: two safetensors shards, and a pickle beside them."""
-    from transformers import AutoModelForCausalLM
+def toy_shards(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy Mistral as the Hub has the real one: bfloat16, in two shards, a pickle beside them.
+
+    Twice as wide as `toy_base`: on the CPU, 4-bit weights need 64 inputs or a multiple of them.
+    """
+    import torch
 
     folder = tmp_path_factory.mktemp("shards") / "mistral"
-    shutil.copytree(toy_base, folder)
-    (folder / "model.safetensors").unlink()
-    AutoModelForCausalLM.from_pretrained(toy_base).save_pretrained(folder, max_shard_size="5MB")
+    _toy_mistral(mistral_tokenizer, 64).to(torch.bfloat16).save_pretrained(
+        folder, max_shard_size="5MB"
+    )
+    mistral_tokenizer.save_pretrained(folder)
     assert len(list(folder.glob("model-*-of-00002.safetensors"))) == 2
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
     (folder / "README.md").write_text("A model.\n", encoding="utf-8")

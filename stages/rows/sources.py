@@ -53,11 +53,13 @@ def load_splits(source: TableSource) -> dict[str, list[RawRow]]:
     for split, rows in splits.items():
         if not rows:
             raise StudyError(f"{_name(source)}: the split {split} is empty")
-        expected = {} if isinstance(source, PackageSource) else source.expected_rows
-        if len(rows) != expected.get(split, len(rows)):
+    expected = {} if isinstance(source, PackageSource) else source.expected_rows
+    for split, count in expected.items():
+        found = len(splits.get(split, []))
+        if found != count:
             raise StudyError(
-                f"{_name(source)}: the split {split} has {len(rows)} rows, expected_rows.{split} "
-                f"says {expected[split]}: it is other data, or expected_rows is wrong"
+                f"{_name(source)}: the split {split} has {found} rows, expected_rows.{split} says "
+                f"{count}: it is other data, or expected_rows is wrong"
             )
     return splits
 

@@ -4,8 +4,12 @@ import lm  # isort: skip  # before torch
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,8 @@ from settings import HubBase, PathBase
 assert lm
 
 Usage = namedtuple("Usage", "total used free")
+STAGES = Path(__file__).resolve().parents[2] / "stages"
+BUFFER = 2**16  # bytes that a killed process may not have written yet
 
 
 def test_a_folder_becomes_an_ordinary_model_folder(toy_base: Path, tmp_path: Path) -> None:
@@ -86,7 +92,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_model_comes_by_its_commit(
-    hub: Hub, model: str, toy_base: Path, toy_shards: Path, tmp_path: Path
+    hub: Hub, model: str, toy_shards: Path, tmp_path: Path
 ) -> None:
     place_base(base(), tmp_path / "base")
     found = files(tmp_path / "base")
@@ -96,7 +102,7 @@ def test_a_model_comes_by_its_commit(
     assert origin(tmp_path / "base") == {"id": ID, "revision": COMMIT, "commit": COMMIT}
     assert found == {name: (toy_shards / name).read_bytes() for name in found}
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base").state_dict()
-    for name, weights in AutoModelForCausalLM.from_pretrained(toy_base).state_dict().items():
+    for name, weights in AutoModelForCausalLM.from_pretrained(toy_shards).state_dict().items():
         assert torch.equal(weights, loaded[name])
     assert len(AutoTokenizer.from_pretrained(tmp_path / "base")) == 32000
     assert not (tmp_path / "hf-cache").exists(), "14.5 GB lie on the disk once"
@@ -176,14 +182,44 @@ def test_a_connection_that_breaks_goes_on_where_it_was(
     assert hub.sent(SHARD) == len(content), "no byte twice"
 
 
-def test_a_killed_download_goes_on_when_the_stage_runs_again(
+def test_a_killed_stage_goes_on_where_it_was(
+    hub: Hub, model: str, toy_shards: Path, study: Path, change: Callable[[Path, str, object], None]
+) -> None:
+    profile = study / "profiles/small.yaml"
+    change(profile, "base_model", {"kind": "hub", "id": ID, "revision": COMMIT})
+    command = [sys.executable, str(STAGES / "base_model.py")]
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(study / "hf")}
+    part = study / f"models/.base.partial/.{SHARD}.part"
+
+    def kill() -> None:
+        while part.stat().st_size < 3_000_000 - BUFFER:
+            time.sleep(0.01)
+        begun.kill()
+        begun.wait()
+
+    hub.cuts[SHARD] = 3_000_000
+    hub.on_cut = kill
+    begun = subprocess.Popen(command, cwd=study, env=environment, stderr=subprocess.DEVNULL)
+    assert begun.wait() == -signal.SIGKILL
+    assert not (study / "models/base").exists()
+    subprocess.run(command, cwd=study, env=environment, check=True)
+    content = (toy_shards / SHARD).read_bytes()
+    assert (study / "models/base" / SHARD).read_bytes() == content
+    assert hub.sent("model-00001-of-00002.safetensors") == (
+        (toy_shards / "model-00001-of-00002.safetensors").stat().st_size
+    )
+    assert hub.sent(SHARD) <= len(content) + BUFFER
+    assert [path.name for path in (study / "models").iterdir()] == ["base"]
+
+
+def test_a_download_goes_on_from_what_an_earlier_one_left(
     hub: Hub, model: str, toy_shards: Path, tmp_path: Path
 ) -> None:
     first = "model-00001-of-00002.safetensors"
     content = (toy_shards / SHARD).read_bytes()
     folder = tmp_path / "base"
     place_base(base(), folder)
-    # As a kill leaves it: one shard whole, the other begun.
+    # One shard is whole, the other begun.
     (folder / SHARD).unlink()
     (folder / f".{SHARD}.part").write_bytes(content[:3_000_000])
     hub.requests.clear()

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from command import StudyError
 from hub import Hub
-from rows import downloads
 from rows.downloads import CACHE, CHECKSUMS, download, fetch_file, require_space
 from rows.sources import load_splits
 from settings import SentimentFiles
@@ -137,7 +136,9 @@ def test_what_is_not_there_is_told(hub: Hub) -> None:
 def test_a_connection_lost_for_good_keeps_what_came(
     hub: Hub, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads.time, "sleep", lambda _: hub.cuts.update({"train_150k.txt": 0}))
+    monkeypatch.setattr(
+        "rows.downloads.time.sleep", lambda _: hub.cuts.update({"train_150k.txt": 0})
+    )
     hub.cuts["train_150k.txt"] = 12
     with pytest.raises(httpx2.RemoteProtocolError):
         download(url, tmp_path / "partial")

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,6 +46,7 @@ class Hub:
         self.plain: Files = {}  # address -> content
         self.requests: list[Request] = []
         self.cuts: dict[str, int] = {}  # name of a file -> bytes until the connection breaks, once
+        self.on_cut: Callable[[], None] = lambda: None  # called before the connection breaks
         self.damages: dict[str, bytes] = {}  # name of a file -> what is sent in its place
         self._server = ThreadingHTTPServer(
             ("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self})
@@ -270,6 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         if cut is not None:
             self.wfile.flush()
+            self.hub.on_cut()
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 
