@@ -23,10 +23,11 @@ compare: $(READY)  ## show the experiments: settings that differ, accuracies, ex
 replicates: $(READY)  ## train both models again under further seeds: N=3 trainings in all
 	@PYTHONPATH=stages python scripts/replicates.py $(N)
 
-export: $(READY)  ## merge an adapter into a model folder, proved: SYSTEM=mixed_fine_tuned [ROWS=200]
+export: $(READY)  ## merge an adapter into a whole model, proved: SYSTEM=... [GGUF=folder of llama.cpp]
 	@PYTHONPATH=stages python scripts/export.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
+	@$(if $(GGUF),PYTHONPATH=stages python scripts/export_gguf.py $(SYSTEM) $(GGUF) $(if $(ROWS),--rows $(ROWS)))
 
-publish: $(READY)  ## push an adapter and its card to the Hub: SYSTEM=mixed_fine_tuned REPO=user/name
+publish: $(READY)  ## push an adapter and its card to the Hub, private: SYSTEM=... REPO=user/name
 	@PYTHONPATH=stages python scripts/publish.py $(SYSTEM) $(REPO)
 
 cross-check: $(READY) .venv-lm-eval/.installed  ## hold scored labels against lm-evaluation-harness

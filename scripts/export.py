@@ -42,9 +42,10 @@ FLIPS = 0.02  # the share of rows that may change their most likely label, being
 
 @dataclass(frozen=True)
 class Scores:
-    """Of each row: the token ids of its prompt, and each label's log-likelihood in nats."""
+    """Of each row: the token ids of its prompt and of every label, these' log-likelihoods in nats."""
 
     prompts: list[list[int]]
+    choices: list[list[list[int]]]
     log_likelihoods: list[list[float]]
 
 
@@ -70,7 +71,7 @@ class Proof:
     tolerance: float
     largest: float | None
     flips: list[Flip]
-    other_tokens: list[str]  # ids of rows that the folder's tokenizer reads otherwise
+    other_tokens: list[str]  # ids of rows that the export's tokenizer reads otherwise
 
     @property
     def passed(self) -> bool:
@@ -89,14 +90,16 @@ def main() -> None:
             raise StudyError(f"{path}: does not exist; `dvc repro` makes it")
     make_repeatable(settings.seed)
 
-    table = read_table(INSTRUCTIONS_DIR / "sentiment/test.parquet", INSTRUCTIONS)
-    rows = table.slice(0, count).to_pylist()
+    rows = read_rows(count)
     folder, failed = EXPORTS / system, EXPORTS / f"{system}.failed"
     partial = EXPORTS / f".{system}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
         write_merged(BASE, ADAPTERS_OF[system], settings.precision, partial)
-        proof = prove(system, partial, rows, settings)
+        print(f"{system}: {len(rows)} rows are scored by the adapter, then by the merged model")
+        expected = score_adapter(system, rows, settings)
+        found = score(load_merged(partial), partial, f"{system} merged", rows, settings)
+        proof = compare(rows, expected, found, settings, TOLERANCE[settings.precision.dtype])
         told = describe(system, settings.precision, proof)
         text = merged(card.read_text(encoding="utf-8"), str(folder), told)
         write_text(partial / "README.md", text)
@@ -106,39 +109,44 @@ def main() -> None:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     write_json(EXPORTS / f"{system}.json", {"passed": proof.passed, **asdict(proof)})
-    for line in flip_lines(proof):
-        print(line)
-    print(told)
+    print("\n".join([*flip_lines(proof), told]))
     if not proof.passed:
         sys.exit(f"error: this is not the model that was evaluated; it stays in {failed}/")
     print(f"{folder}/: a whole model")
 
 
-def prove(system: str, folder: Path, rows: Rows, settings: Settings) -> Proof:
-    """Score the rows by the adapter beside its base, and by the folder with its own tokenizer."""
-    print(f"{system}: {len(rows)} rows are scored by the adapter, then by {folder}", flush=True)
+def read_rows(count: int) -> Rows:
+    """The first `count` test rows."""
+    table = read_table(INSTRUCTIONS_DIR / "sentiment/test.parquet", INSTRUCTIONS)
+    rows: Rows = table.slice(0, count).to_pylist()
+    return rows
+
+
+def score_adapter(system: str, rows: Rows, settings: Settings) -> Scores:
+    """Score the rows by the adapter, beside its base as that was evaluated."""
     adapter = load_unmerged(BASE, ADAPTERS_OF[system], settings.precision)
-    expected = score(adapter, BASE, f"{system} adapter", rows, settings)
-    del adapter  # before another model needs the memory
-    found = score(load_merged(folder), folder, f"{system} export", rows, settings)
-    return compare(rows, expected, found, settings)
+    return score(adapter, BASE, f"{system} adapter", rows, settings)
 
 
 def score(model: Any, tokenizer: Path, name: str, rows: Rows, settings: Settings) -> Scores:
-    """The log-likelihood of every label of every row."""
+    """Score the rows by a model, with the tokenizer of a folder."""
     labels = settings.labels
     pool = read_templates(Path(settings.instructify.templates), labels.names)
     encoder = Encoder(load_tokenizer(tokenizer), settings.prompt_format)
     system = System(name, model, {"sentiment": encoder}, settings.evaluate.batch_size)
     answers = score_rows(system, "rows", rows, pool, labels)
+    completions = {template.id: template.completions(labels.names) for template in pool}
     return Scores(
         system.prompts("sentiment", [row["prompt"] for row in rows]),
+        [[encoder.answer(text) for text in completions[row["template"]]] for row in rows],
         [answer.log_likelihoods for answer in answers],
     )
 
 
-def compare(rows: Rows, expected: Scores, found: Scores, settings: Settings) -> Proof:
-    """Hold the folder's scores against the adapter's."""
+def compare(
+    rows: Rows, expected: Scores, found: Scores, settings: Settings, tolerance: float
+) -> Proof:
+    """Hold the export's scores against the adapter's."""
     names = settings.labels.names
     before, after = np.array(expected.log_likelihoods), np.array(found.log_likelihoods)
     largest = float(np.abs(after - before).max())
@@ -149,10 +157,9 @@ def compare(rows: Rows, expected: Scores, found: Scores, settings: Settings) -> 
     ]
     other_tokens = [
         row["row_id"]
-        for row, here, there in zip(rows, expected.prompts, found.prompts, strict=True)
-        if here != there
+        for at, row in enumerate(rows)
+        if expected.prompts[at] != found.prompts[at] or expected.choices[at] != found.choices[at]
     ]
-    tolerance = TOLERANCE[settings.precision.dtype]
     return Proof(
         len(rows), tolerance, largest if np.isfinite(largest) else None, flips, other_tokens
     )
@@ -171,12 +178,19 @@ def flip_lines(proof: Proof) -> list[str]:
 def describe(system: str, precision: Precision, proof: Proof) -> str:
     """What was made, and what the proof found, in a paragraph."""
     base = (
-        "its base" if precision.quantization == "none" else "its base's 4-bit weights, made whole"
+        "its base" if precision.quantization == "none" else "its base's dequantised 4-bit weights"
     )
-    largest = "not a number" if proof.largest is None else f"{proof.largest:.1e} nats"
+    return (
+        f"This model is the adapter {system} merged into {base}, in {precision.dtype}. "
+        f"{described(proof)}"
+    )
+
+
+def described(proof: Proof) -> str:
+    """What the proof found."""
+    largest = "no number" if proof.largest is None else f"{proof.largest:.1e} nats"
     told = (
-        f"This model is the adapter {system} merged into {base}, in {precision.dtype}. Held against the "
-        f"adapter on {proof.rows} test rows it {'passed' if proof.passed else 'FAILED'}: "
+        f"Held against the adapter on {proof.rows} test rows it {'passed' if proof.passed else 'FAILED'}: "
         f"{len(proof.flips)} of them change their most likely label, log-likelihoods differ by at most "
         f"{largest}; {proof.tolerance:g} nats and {FLIPS:.0%} of the rows were allowed."
     )
@@ -198,11 +212,16 @@ def _arguments() -> tuple[str, int]:
     parser.add_argument("system", help=f"one of {', '.join(ADAPTERS_OF)}")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"to prove it on; {ROWS} by default")
     given = parser.parse_args()
-    if given.system not in ADAPTERS_OF:
-        raise StudyError(f"{given.system}: no tuned model; there is {', '.join(ADAPTERS_OF)}")
-    if given.rows < 1:
-        raise StudyError(f"--rows {given.rows}: must be 1 or more")
+    require_tuned(given.system, given.rows)
     return given.system, given.rows
+
+
+def require_tuned(system: str, rows: int) -> None:
+    """Raise `StudyError` where there is no such tuned model, or nothing to prove it on."""
+    if system not in ADAPTERS_OF:
+        raise StudyError(f"{system}: no tuned model; there is {', '.join(ADAPTERS_OF)}")
+    if rows < 1:
+        raise StudyError(f"--rows {rows}: must be 1 or more")
 
 
 if __name__ == "__main__":

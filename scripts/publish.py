@@ -110,7 +110,8 @@ def push(folder: Path, system: str, repo: str) -> str:
     except (HTTPError, OSError) as error:
         raise StudyError(f"{constants.ENDPOINT} cannot be reached: {error}") from None
     except ValueError as error:  # the library's, where the Hub's check of the card finds a mistake
-        raise StudyError(f"{constants.ENDPOINT} does not take the card: {error}") from None
+        said = " ".join(str(error).split())
+        raise StudyError(f"{constants.ENDPOINT} does not take the card: {said}") from None
     return str(done.commit_url)
 
 

@@ -332,10 +332,10 @@ def _use(settings: Settings) -> str:
     names = ", ".join(map(text_cell, settings.labels.names))
     return bullets(
         [
-            f"Meant for labelling texts like those it was trained on as {names}, and for studying what "
-            "fine-tuning on instructions does.",
-            "The figures hold for test rows drawn as the training rows were. Other texts, languages and "
-            "wordings were not measured.",
+            f"Meant for labelling texts like those it was trained on as one of {names}, and for studying "
+            "what fine-tuning on instructions does.",
+            "The figures hold for test rows drawn as the training rows were. Other texts and "
+            "languages were not measured.",
             "What it answers to other instructions may be worse than what its base answers: see what it "
             "lost.",
             "It was not examined for bias or for harmful answers, and has those of its base and rows. "

@@ -17,7 +17,7 @@ import torch
 from huggingface_hub import constants, hf_hub_download, snapshot_download
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from command import StudyError
+from command import StudyError, write_json
 from hub import Hub
 from lm.source import look_up, place_base
 from settings import HubBase, PathBase
@@ -192,6 +192,8 @@ def test_a_killed_stage_goes_on_where_it_was(
 ) -> None:
     profile = study / "profiles/small.yaml"
     change(profile, "base_model", {"kind": "hub", "id": ID, "revision": COMMIT})
+    found = {"id": ID, "revision": COMMIT, "commit": COMMIT}
+    write_json(study / "data/preflight/base_model.json", found)
     command = [sys.executable, str(STAGES / "base_model.py")]
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(study / "hf")}
     part = study / f"models/.base.partial/.{SHARD}.part"

@@ -1,7 +1,9 @@
 """An export is a whole model of its own, proved on rows; a broken one is found and not left as good."""
 
 import lm  # isort: skip  # before torch
+import importlib.util
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import export
+import export_gguf
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -16,17 +19,20 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from command import StudyError
-from lm.merging import load_unmerged, write_merged
+from lm.gguf_file import write_gguf
+from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import LOADING, PROMPTS
 from prompts.format import write_prompt
 from prompts.templates import read_templates
 from rows.tables import INSTRUCTIONS, table_of, write_table
-from settings import Precision
+from settings import Precision, read_settings
 
 assert lm
 
 SYSTEM = "mixed_fine_tuned"
 LABELS = ["negative", "positive"]
+LLAMA_CPP = os.environ.get("LLAMA_CPP", "")
+HAS_LLAMA_CPP = importlib.util.find_spec("llama_cpp") is not None
 ROWS = 30
 CARD = (
     "---\nbase_model: a/b\nbase_model_relation: adapter\nlibrary_name: peft\n---\n\n"
@@ -197,11 +203,11 @@ def test_an_adapter_over_four_bits_is_merged_into_what_it_was_evaluated_over(
     # Nearer to the evaluated model than a merge into the weights that the four bits round.
     other = Precision(dtype="bfloat16", quantization="none")
     write_merged(study / "models/base", study / "models" / SYSTEM, other, study / "other")
-    settings = export.read_settings(
-        "prompt_format", "instructify", "labels", "precision", "evaluate"
-    )
-    rows = export.read_table(study / "data/instructions/sentiment/test.parquet", INSTRUCTIONS)
-    unrounded = export.prove(SYSTEM, study / "other", rows.to_pylist(), settings)
+    settings = read_settings("prompt_format", "instructify", "labels", "precision", "evaluate")
+    rows = export.read_rows(ROWS)
+    expected = export.score_adapter(SYSTEM, rows, settings)
+    found = export.score(load_merged(study / "other"), study / "other", "other", rows, settings)
+    unrounded = export.compare(rows, expected, found, settings, 1.0)
     assert unrounded.largest is not None
     assert unrounded.largest > 2 * _told(study)["largest"]
 
@@ -280,10 +286,10 @@ def test_an_export_that_dies_leaves_nothing(trained: Path, monkeypatch: pytest.M
     good = trained / "exports" / SYSTEM
     good.mkdir(parents=True)
 
-    def prove(*_: Any) -> None:
+    def die(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "prove", prove)
+    monkeypatch.setattr(export, "load_merged", die)
     with pytest.raises(KeyboardInterrupt):
         _main(monkeypatch, SYSTEM)
     assert [path.name for path in (trained / "exports").iterdir()] == [SYSTEM]
@@ -305,3 +311,64 @@ def test_a_wrong_argument_or_a_missing_model_is_named(
 ) -> None:
     with pytest.raises(StudyError, match=said):
         _main(monkeypatch, *arguments)
+
+
+# --- GGUF; the whole way needs llama-cpp-python, and LLAMA_CPP set to a checkout of llama.cpp ------
+
+
+def _gguf(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["export_gguf.py", *arguments])
+    export_gguf.main()
+
+
+@pytest.mark.skipif(
+    not (HAS_LLAMA_CPP and LLAMA_CPP), reason="no llama-cpp-python, or LLAMA_CPP not set"
+)
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_gguf_file_is_proved_as_the_folder_is(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    _main(monkeypatch, SYSTEM)
+    if broken:
+        path = trained / "exports" / SYSTEM / "model.safetensors"
+        weights = load_file(path)
+        weights["model.norm.weight"] *= -1
+        save_file(weights, path, metadata={"format": "pt"})
+        with pytest.raises(SystemExit, match=r"llama.cpp does not answer as the adapter"):
+            _gguf(monkeypatch, SYSTEM, LLAMA_CPP)
+    else:
+        _gguf(monkeypatch, SYSTEM, LLAMA_CPP)
+    told = json.loads((trained / f"exports/{SYSTEM}.gguf.json").read_text(encoding="utf-8"))
+    assert told["passed"] != broken
+    assert told["other_tokens"] == []
+    assert bool(told["flips"]) == broken
+    assert (trained / f"exports/{SYSTEM}.gguf").exists() != broken
+    assert (trained / f"exports/{SYSTEM}.failed.gguf").exists() == broken
+
+
+def test_a_gguf_file_comes_after_the_folder(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StudyError, match=f"`make export SYSTEM={SYSTEM}` makes it"):
+        _gguf(monkeypatch, SYSTEM, "llama.cpp")
+
+
+def test_a_folder_without_the_converter_is_named(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "exports" / SYSTEM).mkdir(parents=True)
+    with pytest.raises(StudyError, match=r"^1: has no convert_hf_to_gguf.py; give the folder of a"):
+        _gguf(monkeypatch, SYSTEM, "1")
+
+
+@pytest.mark.skipif(HAS_LLAMA_CPP, reason="llama-cpp-python is installed")
+def test_a_missing_llama_cpp_python_is_named(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (study / "exports" / SYSTEM).mkdir(parents=True)
+    (study / "llama.cpp").mkdir()
+    (study / "llama.cpp/convert_hf_to_gguf.py").touch()
+    with pytest.raises(StudyError, match=r"llama-cpp-python is not installed; "):
+        _gguf(monkeypatch, SYSTEM, "llama.cpp")
+
+
+def test_a_converter_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "convert_hf_to_gguf.py").write_text("raise SystemExit('much\\nno such model')")
+    with pytest.raises(StudyError, match=r"convert_hf_to_gguf.py failed with status 1: no such mo"):
+        write_gguf(tmp_path, tmp_path, "float32", tmp_path / "a.gguf")

@@ -2,24 +2,24 @@
 
 import lm  # isort: skip  # before torch
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import publish
 import pytest
 import torch
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, constants
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from command import StudyError
 from pages.cards import LOADING, PROMPTS
 from uploads import UploadHub
 
 assert lm
 
-REPO = Path(__file__).resolve().parents[2]
 SYSTEM = "mixed_fine_tuned"
 TOKEN = "hf_of_mine"
 COMMIT = "c0" * 20
@@ -30,12 +30,22 @@ CARD = (
 PIPELINE = "stages:\n  copy:\n    cmd: cp params.yaml copied\n    deps: [params.yaml]\n    outs: [copied]\n"
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-Publish = Callable[..., subprocess.CompletedProcess[str]]
+Publish = Callable[..., None]
 
 
 @pytest.fixture
-def server() -> Iterator[UploadHub]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UploadHub]:
+    """A Hub on loopback that "me" may write to, and the library set to it, with the token."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
     with UploadHub({TOKEN: "me"}) as running:
+        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf-cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # large files by LFS
         yield running
 
 
@@ -48,19 +58,19 @@ def trained(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A study up to date, as `dvc status` sees it: a pipeline of one stage; an adapter and its card."""
-    assert toy_study  # for what it sets in the environment
+    del toy_study  # asked for because of what it sets in the environment
     folder = tmp_path_factory.mktemp("publish") / "study"
     make_study(folder)
     torch.manual_seed(0)
     config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(toy_base), config)
     model.peft_config["default"].base_model_name_or_path = "models/base"
-    model.save_pretrained(folder / "models" / SYSTEM)
+    model.save_pretrained(folder / "models" / SYSTEM, save_embedding_layers=False)
     card = folder / f"reports/cards/{SYSTEM}.md"
     card.parent.mkdir(parents=True)
     card.write_text(CARD, encoding="utf-8")
     (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
-    (folder / ".gitignore").write_text("__pycache__/\n/models/\n/reports/\n/hf/\n/copied\n")
+    (folder / ".gitignore").write_text("/models/\n/reports/\n/copied\n", encoding="utf-8")
     run_in(folder, "git", "init", "--quiet")
     run_in(folder, "python", "-m", "dvc", "init", "--quiet")
     run_in(folder, "python", "-m", "dvc", "repro", "--quiet")
@@ -70,140 +80,142 @@ def trained(
 
 
 @pytest.fixture
-def publish(trained: Path, server: UploadHub) -> Publish:
-    """Run the script in the study, against the loopback Hub."""
+def run(
+    trained: Path, server: UploadHub, monkeypatch: pytest.MonkeyPatch, run_in: Command
+) -> Iterator[Publish]:
+    """Run the script in the study, against the loopback Hub; the study's files are put back after."""
+    monkeypatch.chdir(trained)
 
-    def run(
-        *arguments: str, token: str | None = TOKEN, **more: str
-    ) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if key != "HF_TOKEN"}
-        environment |= {"HF_ENDPOINT": server.url, "HF_HOME": str(trained / "hf")}
-        environment |= {"HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}  # large files by LFS
-        environment |= {"PYTHONPATH": str(REPO / "stages")}
-        environment |= {} if token is None else {"HF_TOKEN": token}
-        return subprocess.run(
-            [sys.executable, str(REPO / "scripts/publish.py"), *arguments],
-            cwd=trained,
-            env=environment | more,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def run(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["publish.py", *arguments])
+        publish.main()
 
-    return run
+    yield run
+    run_in(trained, "git", "checkout", "--quiet", ".")
 
 
-def _files(server: UploadHub, id: str = "me/mine") -> dict[str, bytes]:
-    repository = server.repositories["models", id]
+def _files(server: UploadHub) -> dict[str, bytes]:
+    repository = server.repositories["models", "me/mine"]
     return repository.commits[repository.branches["main"]]
 
 
 def test_adapter_and_card_are_pushed_to_a_private_repository(
-    trained: Path, server: UploadHub, publish: Publish, run_in: Command
+    trained: Path,
+    server: UploadHub,
+    run: Publish,
+    run_in: Command,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    done = publish(SYSTEM, "me/mine")
-    assert done.returncode == 0, done.stderr
+    run(SYSTEM, "me/mine")
+    said = capfd.readouterr()
     assert server.made["me/mine"]["visibility"] == "private"
+    assert server.messages == [f"{SYSTEM}, tuned by instruct-uplift"]
     files = _files(server)
     assert set(files) == {"adapter_config.json", "adapter_model.safetensors", "README.md"}
     model = trained / "models" / SYSTEM
-    weights = model / "adapter_model.safetensors"
-    assert files["adapter_model.safetensors"] == weights.read_bytes()
-    assert json.loads(files["adapter_config.json"]) == json.loads(
-        (model / "adapter_config.json").read_text(encoding="utf-8")
-    )
+    assert files["adapter_model.safetensors"] == (model / "adapter_model.safetensors").read_bytes()
+    config = json.loads((model / "adapter_config.json").read_text(encoding="utf-8"))
+    assert json.loads(files["adapter_config.json"]) == config
     card = files["README.md"].decode()
     assert ModelCard(card).data.license == "mit"
     assert 'AutoPeftModelForCausalLM.from_pretrained("me/mine")' in card
     commit = run_in(trained, "git", "rev-parse", "HEAD").stdout.strip()
     assert f"git checkout {commit}\ndvc repro train_mixed" in card
-    assert f"{server.url}/me/mine/commit/" in done.stdout
-    assert f"make export SYSTEM={SYSTEM}" in done.stdout  # this base is on no Hub
-    assert server.messages == [f"{SYSTEM}, tuned by instruct-uplift"]
-    everywhere = [card, *(done.stdout, done.stderr), *map(repr, files.values())]
-    assert not [text for text in everywhere if TOKEN in text]
+    assert f"{server.url}/me/mine/commit/" in said.out
+    assert f"`make export SYSTEM={SYSTEM}` makes a model that stands by itself" in said.out
+    assert not [text for text in (*said, *map(repr, files.values())) if TOKEN in text]
 
-    again = publish(SYSTEM, "me/mine")  # into the repository that is there now
-    assert again.returncode == 0, again.stderr
+    run(SYSTEM, "me/mine")  # into the repository that is there now
     assert _files(server) == files
 
 
 def test_what_was_pushed_loads_as_its_card_says_from_a_base_on_the_hub(
     trained: Path,
     server: UploadHub,
-    publish: Publish,
+    run: Publish,
     toy_base: Path,
     change: Callable[[Path, str, object], None],
-    monkeypatch: pytest.MonkeyPatch,
     run_in: Command,
+    tmp_path: Path,
 ) -> None:
     server.add("models", "some/base", toy_base, commit=COMMIT)
     base = {"kind": "hub", "id": "some/base", "revision": COMMIT}
     change(trained / "profiles/small.yaml", "base_model", base)
-    try:
-        done = publish(SYSTEM, "me/mine")
-    finally:
-        run_in(trained, "git", "checkout", "--quiet", ".")
-    assert done.returncode == 0, done.stderr
+    run(SYSTEM, "me/mine")
     card = _files(server)["README.md"].decode()
     assert "git checkout" not in card  # the working tree was not a commit's
     lines = card.split("```python\n")[1].split("```")[0]
     code = f"{lines}\nprint(model.peft_config['default'].revision, tokenizer('a').input_ids)"
-    environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(trained / "hf"), "HF_TOKEN": TOKEN}
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    said = run_in(trained, "python", "-c", code, HF_HUB_DISABLE_XET="1", **environment).stdout
-    assert said.startswith(f"{COMMIT} [1, ")
+    environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+    assert run_in(tmp_path, "python", "-c", code, **environment).stdout.startswith(f"{COMMIT} [1, ")
+
+
+def test_a_base_named_by_a_branch_is_published_at_the_commit_that_was_fetched(
+    trained: Path,
+    server: UploadHub,
+    run: Publish,
+    change: Callable[[Path, str, object], None],
+) -> None:
+    base = {"kind": "hub", "id": "some/base", "revision": "main"}
+    change(trained / "profiles/small.yaml", "base_model", base)
+    record = trained / "models/base/origin.json"
+    record.parent.mkdir()
+    record.write_text(json.dumps({"id": "some/base", "revision": "main", "commit": COMMIT}))
+    run(SYSTEM, "me/mine")
+    assert json.loads(_files(server)["adapter_config.json"])["revision"] == COMMIT
+    assert f'"some/base", revision="{COMMIT}"' in _files(server)["README.md"].decode()
 
 
 def test_a_study_out_of_date_is_not_published(
-    trained: Path, server: UploadHub, publish: Publish, run_in: Command
+    trained: Path, server: UploadHub, run: Publish
 ) -> None:
     params = trained / "params.yaml"
     params.write_text(params.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
-    done = publish(SYSTEM, "me/mine")
-    run_in(trained, "git", "checkout", "--quiet", "params.yaml")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: out of date, says dvc status: copy; run `dvc repro`")
+    with pytest.raises(StudyError, match="out of date, says dvc status: copy; run `dvc repro`"):
+        run(SYSTEM, "me/mine")
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "token", "said"),
     [
-        ([SYSTEM, "me/mine"], None, "no token for the Hub: set HF_TOKEN to one that may write, or"),
-        ([SYSTEM, "me/mine"], "hf_wrong", "refuses (401): the token is not valid"),
-        ([SYSTEM, "you/yours"], TOKEN, "refuses (403): the token may not write to you/yours"),
+        ([SYSTEM, "me/mine"], "", "no token for the Hub: set HF_TOKEN to one that may write, or"),
+        ([SYSTEM, "me/mine"], "hf_wrong", r"refuses \(401\): the token is not valid"),
+        ([SYSTEM, "you/a"], TOKEN, r"refuses \(403\): the token may not write to you/a"),
         ([SYSTEM, "mine"], TOKEN, "'mine' is no repository of the Hub: say USER/NAME"),
         ([SYSTEM, "me/mi ne"], TOKEN, "'me/mi ne' is no repository of the Hub"),
-        (
-            ["original_pretrained", "me/mine"],
-            TOKEN,
-            "no tuned model; there is sentiment_fine_tuned",
-        ),
+        (["original_pretrained", "me/a"], TOKEN, "no tuned model; there is sentiment_fine_tuned"),
     ],
 )
 def test_a_refusal_says_why(
-    publish: Publish, arguments: list[str], token: str | None, said: str
+    run: Publish,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    token: str,
+    said: str,
 ) -> None:
-    done = publish(*arguments, token=token)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert said in done.stderr
-    assert TOKEN not in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(StudyError, match=said) as raised:
+        run(*arguments)
+    assert not token or token not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("constant", "value", "said"),
     [
-        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached"),
-        ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set: nothing can be pushed"),
+        ("ENDPOINT", "http://127.0.0.1:9", "http://127.0.0.1:9 cannot be reached"),
+        ("HF_HUB_OFFLINE", True, "HF_HUB_OFFLINE is set: nothing can be pushed"),
     ],
 )
 def test_a_hub_out_of_reach_is_told(
-    publish: Publish, environment: dict[str, str], said: str
+    run: Publish, monkeypatch: pytest.MonkeyPatch, constant: str, value: object, said: str
 ) -> None:
-    done = publish(SYSTEM, "me/mine", **environment)
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.setattr(constants, constant, value)
+    with pytest.raises(StudyError, match=said):
+        run(SYSTEM, "me/mine")
+
+
+def test_a_card_that_the_hub_does_not_take_is_told(server: UploadHub, run: Publish) -> None:
+    server.mistakes = ['"license" must be one of apache-2.0, mit, other']
+    with pytest.raises(StudyError, match=r'does not take the card: .* "license" must be one of'):
+        run(SYSTEM, "me/mine")

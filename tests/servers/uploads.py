@@ -19,12 +19,14 @@ class UploadHub(Hub):
         self.made: dict[str, dict[str, Any]] = {}  # id -> what was asked for when it was made
         self.stored: dict[str, bytes] = {}  # SHA-256 -> content of a large file
         self.messages: list[str] = []  # of the commits
-        handler = self._server.RequestHandlerClass
+        self.mistakes: list[str] = []  # that it finds in every card
+        handler: Any = self._server.RequestHandlerClass
         self._server.RequestHandlerClass = type("Handler", (_Uploads, handler), {})
 
 
 class _Uploads(BaseHTTPRequestHandler):
     hub: UploadHub
+    _send: Any
     _send_json: Any
     _refuse: Any
     _token: Any
@@ -36,18 +38,20 @@ class _Uploads(BaseHTTPRequestHandler):
         if self._token() not in self.hub.writers:
             self._refuse(401, "", "Invalid credentials in Authorization header")
         elif path == "/api/validate-yaml":
-            self._send_json({"errors": [], "warnings": []})
+            found = [{"message": message} for message in self.hub.mistakes]
+            answer = json.dumps({"errors": found, "warnings": []})
+            self._send(400 if found else 200, answer.encode(), {})
         elif path == "/api/repos/create":
             self._create(json.loads(body))
         elif at := re.fullmatch(rf"/api/models/{repository}/preupload/main", path):
             files = [each["path"] for each in json.loads(body)["files"]]
             modes = {True: "lfs", False: "regular"}
-            answer = [
+            modes_of = [
                 {"path": name, "uploadMode": modes[name.endswith(LARGE)], "shouldIgnore": False}
                 for name in files
             ]
             if self._may_write(at["id"]):
-                self._send_json({"files": answer})
+                self._send_json({"files": modes_of})
         elif at := re.fullmatch(rf"/{repository}\.git/info/lfs/objects/batch", path):
             if self._may_write(at["id"]):
                 self._send_json({"objects": list(map(self._upload, json.loads(body)["objects"]))})
@@ -64,12 +68,13 @@ class _Uploads(BaseHTTPRequestHandler):
 
     def _create(self, asked: dict[str, Any]) -> None:
         id = f"{asked['organization']}/{asked['name']}"
+        answer = {"url": f"{self.hub.url}/{id}"}
         if ("models", id) in self.hub.repositories:
-            self._refuse(409, "", "You already created this model repo")
+            self._send(409, json.dumps({"error": "It is there already", **answer}).encode(), {})
         elif self._may_write(id):
             self.hub.add("models", id, {})
             self.hub.made[id] = asked
-            self._send_json({"url": f"{self.hub.url}/{id}"})
+            self._send_json(answer)
 
     def _upload(self, asked: dict[str, Any]) -> dict[str, Any]:
         href = f"{self.hub.url}/lfs/{asked['oid']}"
