@@ -5,7 +5,8 @@ vLLM takes, or llama.cpp's converter. It is put there only if the model survived
 are scored by the adapter, kept apart from the base that it was evaluated over, and by the folder, loaded
 from disk as anyone would. Their log-likelihoods may differ by no more than `TOLERANCE`, and hardly a
 row may change its most likely label. Otherwise the exit status is 1 and the folder stays as
-`exports/SYSTEM.failed/`; an earlier export goes. `exports/SYSTEM.json` tells either.
+`exports/SYSTEM.failed/`; an earlier export goes, its GGUF file too. `exports/SYSTEM.json`
+tells either.
 """
 
 import argparse
@@ -105,6 +106,8 @@ def main() -> None:
         write_text(partial / "README.md", text)
         for old in (folder, failed):
             shutil.rmtree(old, ignore_errors=True)
+        for of_old in EXPORTS.glob(f"{system}*.gguf*"):
+            of_old.unlink()
         os.replace(partial, folder if proof.passed else failed)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -226,6 +226,7 @@ def test_a_broken_tensor_is_found_and_the_export_not_left_as_good(
 ) -> None:
     good = trained / "exports" / SYSTEM
     good.mkdir(parents=True)  # an earlier one
+    good.with_suffix(".gguf").touch()
 
     def write_broken(*arguments: Any) -> None:
         write_merged(*arguments)
@@ -238,6 +239,7 @@ def test_a_broken_tensor_is_found_and_the_export_not_left_as_good(
     with pytest.raises(SystemExit, match="this is not the model that was evaluated"):
         _main(monkeypatch, SYSTEM)
     assert not good.exists()
+    assert not good.with_suffix(".gguf").exists()
     assert (trained / f"exports/{SYSTEM}.failed/model.safetensors").exists()
     told = _told(trained)
     assert not told["passed"]
