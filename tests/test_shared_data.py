@@ -69,7 +69,7 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
     )
 
     for stage in (
-        *("prepare", "base_model", "instructify", "mix"),
+        *("prepare", "instructify", "mix", "preflight", "base_model"),
         *("train sentiment", "evaluate sentiment_fine_tuned"),
     ):
         done = run_stage(tmp_path, *stage.split(), OMP_NUM_THREADS="1")

@@ -138,7 +138,7 @@ def test_a_training_cut_off_twice_ends_with_the_same_bits(
         with _cut_off(after):
             tune(tmp_path / "cut", often, precision)
     resumed = tune(tmp_path / "cut", often, precision)
-    told = capsys.readouterr().out.splitlines()
+    told = [line for line in capsys.readouterr().out.splitlines() if "goes on" in line]
     assert told == [f"test: goes on from step {step} of {STEPS}" for step in (2, 6)]
     _assert_same(resumed, undisturbed)
 
@@ -171,7 +171,7 @@ def test_a_half_written_checkpoint_is_never_taken_for_a_whole_one(
             tune(tmp_path)
     assert (tmp_path / ".partial/checkpoint-4").is_dir()
     _assert_same(tune(tmp_path), undisturbed)
-    assert capsys.readouterr().out == f"test: goes on from step 2 of {STEPS}\n"
+    assert f"test: goes on from step 2 of {STEPS}\n" in capsys.readouterr().out
     # Only the newest whole one is kept, and none is written after the last step.
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-8"]
     assert {path.name for path in (tmp_path / "checkpoint-8").iterdir()} == {

@@ -80,7 +80,8 @@ def made(count: int, seed: str) -> list[str]:
 
 
 STAGES = (
-    *("prepare", "base_model", "instructify", "mix", "train sentiment", "train mixed"),
+    *("prepare", "instructify", "mix", "preflight", "base_model"),
+    *("train sentiment", "train mixed"),
     *("evaluate original_pretrained", "evaluate original_few_shot"),
     *(
         "evaluate sentiment_fine_tuned",
