@@ -73,6 +73,7 @@ PROFILE: dict[str, Any] = {
         "max_new_tokens_hundred": 8,
         "few_shot_examples": 2,
     },
+    "launch": None,
 }
 
 
@@ -241,7 +242,15 @@ def toy_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -
 # --- the study itself, small, in a git and DVC repository of its own ------------------------------
 
 TRACKED = (
-    *("dvc.yaml", "params.yaml", "stages", "scripts", "templates", "profiles/pocket.yaml"),
+    *(
+        "dvc.yaml",
+        "params.yaml",
+        "launch",
+        "stages",
+        "scripts",
+        "templates",
+        "profiles/pocket.yaml",
+    ),
     *("data/raw", "data/replicates", ".dvc/config", ".dvcignore", ".gitignore"),
 )
 
