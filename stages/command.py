@@ -30,7 +30,7 @@ def run_stage(main: Callable[[], None]) -> None:
     """
     _end_with_dvc()
     if RANK:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         main()
     except StudyError as error:

@@ -113,8 +113,9 @@ def _in_batches(
 ) -> list[_Found]:
     """What `find(places, shared)` finds for the rows of each batch, in the rows' order.
 
-    Several processes take the batches in turn, and each gives what all have found. A batch that memory does not hold is halved, and no later one has more rows than that. Raises
-    `StudyError` for a row that it does not hold alone.
+    Several processes take the batches in turn, and each gives what all have found. A batch that memory
+    does not hold is halved, and no later one has more rows than that. Raises `StudyError` for a row
+    that it does not hold alone.
     """
     found: dict[int, _Found] = {}
     most = len(rows)

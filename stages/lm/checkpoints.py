@@ -55,8 +55,9 @@ def training_key(
 def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
     """The folder of the checkpoints of `key`, for this process alone; removed once all has ended well.
 
-    Of several processes that work as one the first holds it for all. So are then those that `name` left under other keys. The hold ends with the process, however that
-    ends. Raises `StudyError` where another process holds the checkpoints of `name`.
+    So are then those that `name` left under other keys. The hold ends with the process, however that
+    ends. Of several processes that work as one the first holds them for all. Raises `StudyError` where
+    another process holds the checkpoints of `name`.
     """
     folder = CHECKPOINTS / name
     if RANK:
