@@ -42,8 +42,11 @@ def run_stage(main: Callable[[], None]) -> None:
 def _end_of_dvc() -> int | None:
     """A descriptor that can be read once the DVC that runs this stage has ended.
 
-    None where no DVC runs it, or the system is not Linux and does not tell.
+    Of a launched process: once its launcher has ended, which ends with its DVC. None where no DVC
+    runs it, or the system is not Linux and does not tell.
     """
+    if _LAUNCHED and sys.platform == "linux":
+        return os.pidfd_open(os.getppid())
     if "DVC_STAGE" not in os.environ:
         return None
     mark = f"DVC_STAGE={os.environ['DVC_STAGE']}".encode()

@@ -150,6 +150,12 @@ class _Checkpoints(TrainerCallback):
     def __init__(self, every: int) -> None:
         self.every = every
 
+    def on_epoch_begin(
+        self, args: Any, state: Any, control: Any, train_dataloader: Any, **_: Any
+    ) -> None:
+        """Tell the sampler its epoch, which it does not hear where several processes resume in one."""
+        train_dataloader.set_epoch(int(state.epoch or 0))
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
             control.should_save = True
