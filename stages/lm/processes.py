@@ -11,20 +11,36 @@ from typing import TypeVar
 import torch
 
 from command import PROCESSES, StudyError
+from settings import read_yaml
 
 _Found = TypeVar("_Found")
+
+
+def processes_of(config: str | None) -> int:
+    """How many processes, on all machines, the file `config` of `accelerate launch` starts.
+
+    1 where it is None. Raises `StudyError` for a file that is not there or not data parallel.
+    """
+    if config is None:
+        return 1
+    content = read_yaml(Path(config))
+    allowed = {"distributed_type": "MULTI_GPU", "num_processes": "a number from 2"}
+    for key, what in allowed.items():
+        value = content.get(key) if isinstance(content, dict) else None
+        if value != what and not (key == "num_processes" and isinstance(value, int) and value > 1):
+            raise StudyError(f"{config}: {key} = {value!r}; allowed: {what}")
+    return int(content["num_processes"])
 
 
 def launch(config: str | None) -> None:
     """Run this script as `accelerate launch` does with the file `config`, and end as it ends.
 
     Does nothing where `config` is None, nor in a process that was launched already. Raises
-    `StudyError` for a file that is not there.
+    `StudyError` as `processes_of` does.
     """
     if config is None or "LOCAL_RANK" in os.environ:
         return
-    if not Path(config).is_file():
-        raise StudyError(f"launch = {config!r}: no such file; allowed: a file as those in launch/")
+    processes_of(config)
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

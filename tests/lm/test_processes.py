@@ -15,6 +15,7 @@ import pytest
 
 from command import StudyError
 
+REPO = Path(__file__).resolve().parents[2]
 STEPS = 6  # 2 epochs of 36 rows: 5 batches of 8, the last one not full, 2 of them an update
 
 
@@ -71,14 +72,41 @@ def _rows(study: Path) -> Any:
     return [metrics[key] for key in ("rows", "steps", "tokens", "trainable_parameters")]
 
 
-def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "no such file"),
+        ("two", "distributed_type = None; allowed: MULTI_GPU"),
+        ("distributed_type: FSDP", "distributed_type = 'FSDP'; allowed: MULTI_GPU"),
+        ("{distributed_type: MULTI_GPU, num_processes: 1}", "num_processes = 1; allowed: a number"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused(
+    tmp_path: Path, content: str | None, told: str
+) -> None:
     import lm  # isort: skip  # before torch
-    from lm.processes import launch
+    from lm.processes import launch, processes_of
 
     assert lm
     launch(None)
-    with pytest.raises(StudyError, match=r"launch = 'launch/two.yaml': no such file; allowed: a"):
-        launch("launch/two.yaml")
+    path = tmp_path / "two.yaml"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    for refuses in (launch, processes_of):
+        with pytest.raises(StudyError, match=f"two.yaml: {told}"):
+            refuses(str(path))
+
+
+@pytest.mark.parametrize("path", (REPO / "launch").glob("*.yaml"), ids=lambda path: path.name)
+def test_shipped_configurations_are_read(path: Path) -> None:
+    import lm  # isort: skip  # before torch
+    from accelerate.commands.config import load_config_from_file
+
+    from lm.processes import processes_of
+
+    assert lm
+    config = load_config_from_file(str(path))
+    assert config.num_processes == processes_of(str(path)) >= 2
 
 
 # --- the program ----------------------------------------------------------------------------------
