@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 _STARTED = time.perf_counter()  # a stage imports this first
+_LAUNCHED = "LOCAL_RANK" in os.environ  # by `accelerate launch`, see `lm.processes`
+PROCESSES = int(os.environ["WORLD_SIZE"]) if _LAUNCHED else 1  # that work as one, on all machines
+RANK = int(os.environ["RANK"]) if _LAUNCHED else 0  # of this one; the first alone tells and writes
 
 
 class StudyError(Exception):
@@ -26,6 +29,8 @@ def run_stage(main: Callable[[], None]) -> None:
     stage and is killed, the stage ends too: the next `dvc repro` must not find it still at work.
     """
     _end_with_dvc()
+    if RANK:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         main()
     except StudyError as error:
@@ -37,8 +42,11 @@ def run_stage(main: Callable[[], None]) -> None:
 def _end_of_dvc() -> int | None:
     """A descriptor that can be read once the DVC that runs this stage has ended.
 
-    None where no DVC runs it, or the system is not Linux and does not tell.
+    Of a launched process: once its launcher has ended, which ends with its DVC. None where no DVC
+    runs it, or the system is not Linux and does not tell.
     """
+    if _LAUNCHED and sys.platform == "linux":
+        return os.pidfd_open(os.getppid())
     if "DVC_STAGE" not in os.environ:
         return None
     mark = f"DVC_STAGE={os.environ['DVC_STAGE']}".encode()
@@ -68,7 +76,12 @@ def _end_with_dvc() -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a neighbour of `path`, then put it in place: readers see all or nothing."""
+    """Let `write` fill a neighbour of `path`, then put it in place: readers see all or nothing.
+
+    Of several processes that work as one the first alone writes.
+    """
+    if RANK:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

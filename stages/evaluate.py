@@ -15,6 +15,7 @@ from typing import Any
 from command import run_stage, write_json, write_log
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
+from lm.processes import launch
 from prompts.checks import CheckedInstruction, load_ten
 from prompts.encode import Encoder
 from prompts.format import write_prompt
@@ -79,8 +80,9 @@ class System:
 def main() -> None:
     name = _arguments()
     settings = read_settings(
-        "seed", "prompt_format", "instructify", "labels", "precision", "evaluate"
+        "seed", "prompt_format", "instructify", "labels", "precision", "evaluate", "launch"
     )
+    launch(settings.launch)
     make_repeatable(settings.seed)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(Path(settings.instructify.templates), labels.names)

@@ -17,6 +17,7 @@ from lm.budget import (
     training_memory,
     training_operations,
 )
+from lm.processes import processes_of
 from lm.source import FOUND, PARTIAL, look_up
 from rows.tables import INSTRUCTIONS, read_table
 from settings import Precision, Train, read_settings
@@ -44,19 +45,21 @@ class Work:
 
 
 def main() -> None:
-    settings = read_settings("base_model", "precision", "train")
+    settings = read_settings("base_model", "precision", "train", "launch")
     train, precision = settings.train, settings.precision
+    processes = processes_of(settings.launch)
 
     found = look_up(settings.base_model, PARTIAL)
     shape = shape_of(found.config, train.lora_layers)
     device = this_device(precision.dtype)
-    works = [work_of(name, path, train) for name, path in TRAINING_ROWS.items()]
+    works = [work_of(name, path, train, processes) for name, path in TRAINING_ROWS.items()]
     memory = max(
         (training_memory(shape, precision, train, work.longest, work.answer) for work in works),
         key=lambda each: each.total,
     )
     seconds = {
         work.name: estimated_seconds(training_operations(shape, train, work.tokens), device)
+        / processes
         for work in works
     }
 
@@ -77,7 +80,8 @@ def main() -> None:
     )
     print(
         f"computed on: {device.name}, which multiplies at {device.peak / 1e9:,.0f} GFLOP/s; both "
-        f"trainings take about {sum(seconds.values()) / 3600:.2f} hours of it"
+        f"trainings take about {processes * sum(seconds.values()) / 3600:.2f} hours of it"
+        + (f", shared by {processes} processes" if processes > 1 else "")
     )
     require_fit(memory, device, precision, train)
     require_time(sum(seconds.values()), device, shape)
@@ -90,14 +94,14 @@ def main() -> None:
     )
 
 
-def work_of(name: str, path: Path, train: Train) -> Work:
+def work_of(name: str, path: Path, train: Train, processes: int) -> Work:
     """Count the rows and steps of a training, and its tokens from the length of its texts."""
     rows = read_table(path, INSTRUCTIONS)
     if not len(rows):
         raise StudyError(f"{path}: has no row to train on")
     answers = pc.utf8_length(rows["completion"])
     lengths = pc.add(pc.utf8_length(rows["prompt"]), answers)
-    batches = -(-len(rows) // train.batch_size)
+    batches = -(-len(rows) // (train.batch_size * processes))  # of each process
     updates = -(-batches // train.gradient_accumulation)
     return Work(
         name,

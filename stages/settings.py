@@ -12,7 +12,15 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from command import StudyError
 
@@ -30,6 +38,15 @@ Scalar = str | int | float | bool
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+def _inside(path: str) -> str:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError("must be a path inside the repository")
+    return path
+
+
+InRepository = Annotated[str, AfterValidator(_inside)]
+
+
 class Section(BaseModel):
     """Settings that know all their keys: an unknown one is an error, not a typo that does nothing."""
 
@@ -45,15 +62,8 @@ class Prepare(Section):
 
 
 class Instructify(Section):
-    templates: str
+    templates: InRepository
     wording_rows: Count
-
-    @field_validator("templates")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise ValueError("must be a path inside the repository")
-        return path
 
 
 class Mix(Section):
@@ -397,6 +407,7 @@ class Profile(Section):
     precision: Precision
     train: Train
     evaluate: Evaluate
+    launch: InRepository | None
 
     @model_validator(mode="after")
     def _same_labels(self) -> Self:
@@ -432,6 +443,7 @@ class Settings:
     precision: Precision
     train: Train
     evaluate: Evaluate
+    launch: str | None
 
     def __init__(self, sections: dict[str, Any]) -> None:
         self.__dict__.update(sections)

@@ -5,9 +5,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, in_words, run_stage, write_json, write_log, write_text
+from command import (
+    PROCESSES,
+    RANK,
+    StudyError,
+    in_words,
+    run_stage,
+    write_json,
+    write_log,
+    write_text,
+)
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.checkpoints import hold_checkpoints, training_key
+from lm.processes import launch
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
 from rows.tables import INSTRUCTIONS, read_table
@@ -24,7 +34,8 @@ VALIDATION_ROWS = Path("data/instructions/sentiment/validation.parquet")
 def main() -> None:
     which = _arguments()
     name, folder = f"train_{which}", Path(f"models/{which}_fine_tuned")
-    settings = read_settings("training_seed", "prompt_format", "precision", "train")
+    settings = read_settings("training_seed", "prompt_format", "precision", "train", "launch")
+    launch(settings.launch)
     make_repeatable(settings.training_seed)
 
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
@@ -54,7 +65,7 @@ def main() -> None:
     computer = "GPU" if tuned.device.type == "cuda" else "processor"
     print(
         f"{name}: {len(train):,} rows, {account.tokens:,} tokens, {account.steps:,} steps in "
-        f"{in_words(account.seconds)} ({account.seconds / 3600:.3f} {computer} hours)"
+        f"{in_words(account.seconds)} ({PROCESSES * account.seconds / 3600:.3f} {computer} hours)"
     )
     write_log(
         name,
@@ -66,6 +77,8 @@ def main() -> None:
 
 def _save(tuned: Any, folder: Path) -> None:
     """Write the adapter to `folder`, all or nothing."""
+    if RANK:
+        return
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

@@ -73,6 +73,7 @@ PROFILE: dict[str, Any] = {
         "max_new_tokens_hundred": 8,
         "few_shot_examples": 2,
     },
+    "launch": None,
 }
 
 
@@ -245,7 +246,15 @@ def _toy_mistral(tokenizer: Any, width: int) -> Any:
 # --- the study itself, small, in a git and DVC repository of its own ------------------------------
 
 TRACKED = (
-    *("dvc.yaml", "params.yaml", "stages", "scripts", "templates", "profiles/pocket.yaml"),
+    *(
+        "dvc.yaml",
+        "params.yaml",
+        "launch",
+        "stages",
+        "scripts",
+        "templates",
+        "profiles/pocket.yaml",
+    ),
     *("data/raw", "data/replicates", ".dvc/config", ".dvcignore", ".gitignore"),
 )
 

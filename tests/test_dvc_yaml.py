@@ -27,7 +27,7 @@ ROOMS = (
 )  # each knows those before
 NO_TORCH = ("prepare", "instructify", "mix", "baselines", "compare")
 HEAVY = {"torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "lm"}
-OF_PROFILE = {"sources", "labels", "base_model", "precision", "train", "evaluate"}
+OF_PROFILE = {"sources", "labels", "base_model", "precision", "train", "evaluate", "launch"}
 
 
 def _expanded() -> dict[str, dict[str, Any]]:

@@ -59,6 +59,8 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
     (PROFILE, "train.gradient_checkpointing", "maybe", ["'maybe'", "boolean"]),
     (PROFILE, "precision.dtype", "fp16", ["precision.dtype = 'fp16'", "'float32' or 'bfloat16'"]),
     (PROFILE, "evaluate", ..., ["evaluate is missing"]),
+    (PROFILE, "launch", ..., ["launch is missing"]),
+    (PROFILE, "launch", "../two.yaml", ["launch = '../two.yaml'", "inside the repository"]),
     # labels
     (PROFILE, "labels.positive", "good", ["labels: positive = 'good'", "negative, positive"]),
     (PROFILE, "labels.names", ["negative"], ["labels.names = ['negative']", "at least 2"]),

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from command import StudyError
+from command import PROCESSES, RANK, StudyError
 from lm.batches import Group, answer_losses, begin, collate, forward, grouped, shared_length
+from lm.processes import gather
 from prompts.encode import Encoder
 
 _Found = TypeVar("_Found")
@@ -112,33 +113,35 @@ def _in_batches(
 ) -> list[_Found]:
     """What `find(places, shared)` finds for the rows of each batch, in the rows' order.
 
-    A batch that memory does not hold is halved, and no later one has more rows than that. Raises
-    `StudyError` for a row that it does not hold alone.
+    Several processes take the batches in turn, and each gives what all have found. A batch that memory
+    does not hold is halved, and no later one has more rows than that. Raises `StudyError` for a row
+    that it does not hold alone.
     """
     found: dict[int, _Found] = {}
     most = len(rows)
-    with _bar(len(rows), name) as bar:
-        for group in groups:
-            waiting = group.batches[::-1]
-            while waiting:
-                places = waiting.pop()
-                half = (len(places) + 1) // 2
-                if len(places) <= most:
-                    given = _if_it_fits(partial(find, places, group.shared))
-                    if given is not None:
-                        found.update(zip(places, given, strict=True))
-                        bar.update(len(places))
-                        continue
-                    if len(places) == 1:
-                        raise StudyError(
-                            f"{name}: memory does not hold row {places[0] + 1} of {len(rows)} even "
-                            f"alone: {len(rows[places[0]])} tokens; free memory, use a larger "
-                            "device, lower evaluate.max_new_tokens_*, or leave the row out"
-                        )
-                    most = half
-                waiting += [places[half:], places[:half]]
+    batches = [(places, group.shared) for group in groups for places in group.batches]
+    waiting = batches[RANK::PROCESSES][::-1]
+    with _bar(sum(len(places) for places, _ in waiting), name) as bar:
+        while waiting:
+            places, shared = waiting.pop()
+            half = (len(places) + 1) // 2
+            if len(places) <= most:
+                given = _if_it_fits(partial(find, places, shared))
+                if given is not None:
+                    found.update(zip(places, given, strict=True))
+                    bar.update(len(places))
+                    continue
+                if len(places) == 1:
+                    raise StudyError(
+                        f"{name}: memory does not hold row {places[0] + 1} of {len(rows)} even "
+                        f"alone: {len(rows[places[0]])} tokens; free memory, use a larger "
+                        "device, lower evaluate.max_new_tokens_*, or leave the row out"
+                    )
+                most = half
+            waiting += [(places[half:], shared), (places[:half], shared)]
     if most < len(rows):
         print(f"{name}: memory held {most} rows at once, not all of evaluate.batch_size")
+    found = gather(found)
     return [found[at] for at in range(len(rows))]
 
 
@@ -175,7 +178,7 @@ def _on_device(model: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _bar(total: int, name: str) -> Any:
     quiet = 0.5 if os.isatty(2) else 15.0  # seconds between lines of a log file
-    return tqdm(total=total, desc=name, unit="row", mininterval=quiet)
+    return tqdm(total=total, desc=name, unit="row", mininterval=quiet, disable=RANK > 0)
 
 
 def _score(

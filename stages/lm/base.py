@@ -8,6 +8,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
+from lm.processes import local_device
 from settings import Precision
 
 transformers.logging.set_verbosity_error()
@@ -20,12 +21,12 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_base(folder: Path, precision: Precision) -> Any:
-    """The base model as precision says, on the GPU where there is one.
+    """The base model as precision says, on this process's GPU where there is one.
 
     With `nf4` the linear layers hold 4-bit NormalFloat weights, scales quantised again, and compute
     in `dtype` (QLoRA, Dettmers et al. 2023).
     """
-    cuda = torch.cuda.is_available()
+    device = local_device()
     torch.backends.cuda.matmul.fp32_precision = matmul_precision(precision)
     dtype = getattr(torch, precision.dtype)
     quantization = None
@@ -40,8 +41,8 @@ def load_base(folder: Path, precision: Precision) -> Any:
         folder,
         dtype=dtype,
         quantization_config=quantization,
-        device_map="cuda" if cuda else "cpu",
-        attn_implementation=attention(precision, cuda and is_flash_attn_2_available()),
+        device_map=device,
+        attn_implementation=attention(precision, device != "cpu" and is_flash_attn_2_available()),
         local_files_only=True,
         use_safetensors=True,
     )

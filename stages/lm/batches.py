@@ -100,16 +100,22 @@ class LengthSampler(Sampler[int]):
     The rows of a group that begins alike are shuffled, cut into pools of 16 batches and sorted by
     length in each pool, so a batch wastes little padding and still holds rows drawn at random. The
     batches of each group are spread over the epoch, so that no stretch of it forgets the others.
-    Another order each epoch.
+    Another order each epoch. Where `processes` take the batches in turn, the last ones are filled with
+    the place after the last row until each process has one more.
     """
 
-    def __init__(self, rows: Sequence[Sequence[int]], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, rows: Sequence[Sequence[int]], batch_size: int, seed: int, processes: int = 1
+    ) -> None:
         self.lengths = [len(row) for row in rows]
         self.groups = alike(rows, batch_size)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        batches = -(-len(rows) // batch_size)
+        missing = -batches % processes
+        self.filled = (batches + missing - 1) * batch_size + 1 - len(rows) if missing else 0
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) + self.filled
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -128,6 +134,7 @@ class LengthSampler(Sampler[int]):
         placed += self._spread(left[:whole], generator)
         batches = [batch for _, batch in sorted(placed)]
         yield from (at for batch in [*batches, left[whole:]] for at in batch)
+        yield from [len(self.lengths)] * self.filled
 
     def _spread(self, order: list[int], generator: random.Random) -> list[tuple[float, list[int]]]:
         """Batches of `order` in a random order, each with its place in the epoch, from 0 to 1."""
@@ -239,7 +246,8 @@ def _head_on(model: Any, positions: Tensor) -> Iterator[None]:
         states = hidden[0]
         return (states[positions],) if states.shape[:2] == positions.shape else hidden
 
-    hook = model.get_output_embeddings().register_forward_pre_hook(choose)
+    bare = getattr(model, "module", model)  # of a model in DistributedDataParallel
+    hook = bare.get_output_embeddings().register_forward_pre_hook(choose)
     try:
         yield
     finally:

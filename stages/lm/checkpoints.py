@@ -17,7 +17,7 @@ from typing import TextIO
 
 import torch
 
-from command import StudyError
+from command import PROCESSES, RANK, StudyError
 from prompts.encode import Example
 from settings import Precision, Train
 
@@ -43,6 +43,7 @@ def training_key(
         "settings": settings.model_dump(exclude={"checkpoint_every"}),
         "precision": precision.model_dump(),
         "seed": seed,
+        "processes": PROCESSES,  # each adds its batches to an update
         "code": [_sha256(path) for path in code],
         "libraries": [version(name) for name in _LIBRARIES],
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
@@ -55,9 +56,13 @@ def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
     """The folder of the checkpoints of `key`, for this process alone; removed once all has ended well.
 
     So are then those that `name` left under other keys. The hold ends with the process, however that
-    ends. Raises `StudyError` where another process holds the checkpoints of `name`.
+    ends. Of several processes that work as one the first holds them for all. Raises `StudyError` where
+    another process holds the checkpoints of `name`.
     """
     folder = CHECKPOINTS / name
+    if RANK:
+        yield folder / key
+        return
     lock = _lock(folder)
     try:
         (folder / key).mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load_file
@@ -26,14 +27,14 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
-from command import StudyError, in_words
+from command import PROCESSES, RANK, StudyError, in_words
 from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
 
 _MEASURED = 5  # steps, after which the time ahead is told
-_UNLOGGED = "unlogged.pt"  # in a checkpoint, beside what the trainer itself writes
+_UNLOGGED = f"unlogged_{RANK}.pt"  # in a checkpoint, beside what the trainer itself writes
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Trained:
 class AnswerTrainer(SFTTrainer):
     """TRL's trainer with batches by length and the LM head on answer positions alone.
 
+    The last of its training rows is none: it has no answer, and fills batches of several processes.
     Its checkpoints are whole or not there, and a training that goes on from one ends with the same
     bits as one that nothing disturbed.
     """
@@ -76,6 +78,7 @@ class AnswerTrainer(SFTTrainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Log the loss over the validation rows: the mean over their tokens, whatever the batches.
 
+        Each of several processes runs all of them and finds the same.
         (The trainer's own mean over batches depends on how the rows are batched.)
         """
         self.model.eval()
@@ -96,18 +99,20 @@ class AnswerTrainer(SFTTrainer):
     def _summed_loss(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, int]:
         """The negative log-likelihood in nats of a batch's answers, and how many tokens they have."""
         losses = answer_losses(model, inputs)
-        if not len(losses):
+        if PROCESSES == 1 and not len(losses):
             raise StudyError("a batch has no answer token to learn from: every label is masked")
         return losses.sum(), len(losses)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        rows = _joined(self.train_dataset)
-        return LengthSampler(rows, self.args.train_batch_size, self.args.seed)
+        rows = _joined(self.train_dataset)[:-1]
+        return LengthSampler(rows, self.args.train_batch_size, self.args.seed, PROCESSES)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write adapter, optimizer, scheduler, generators, losses and place in the data, all or nothing."""
         partial = Path(self.args.output_dir)
-        shutil.rmtree(partial, ignore_errors=True)
+        if not RANK:
+            shutil.rmtree(partial, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         Trainer._save_checkpoint(self, model, trial)  # TRL's writes a model card besides
         written = partial / f"checkpoint-{self.state.global_step}"
         unlogged = {
@@ -116,7 +121,9 @@ class AnswerTrainer(SFTTrainer):
             "seconds": time.perf_counter() - self.started,
         }
         torch.save(unlogged, written / _UNLOGGED)
-        keep_checkpoint(written, partial.parent)
+        self.accelerator.wait_for_everyone()
+        if not RANK:
+            keep_checkpoint(written, partial.parent)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The adapter alone: tokenizer and settings are the stage's to know."""
@@ -143,6 +150,12 @@ class _Checkpoints(TrainerCallback):
     def __init__(self, every: int) -> None:
         self.every = every
 
+    def on_epoch_begin(
+        self, args: Any, state: Any, control: Any, train_dataloader: Any, **_: Any
+    ) -> None:
+        """Tell the sampler its epoch, which it does not hear where several processes resume in one."""
+        train_dataloader.set_epoch(int(state.epoch or 0))
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
             control.should_save = True
@@ -166,6 +179,7 @@ class _Progress(TrainerCallback):
             desc=self.name,
             unit="step",
             mininterval=0.5 if os.isatty(2) else 15.0,  # seconds between lines of a log file
+            disable=RANK > 0,
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -204,7 +218,8 @@ def fine_tune(
     """Train a LoRA adapter on `model`; give the PEFT model and its account.
 
     LoRA (Hu et al. 2022) on all linear modules but the LM head, of all layers or of the last
-    `settings.lora_layers`; AdamW, linear decay after a warm-up. Goes on from the newest checkpoint in
+    `settings.lora_layers`; AdamW, linear decay after a warm-up. An update sums over the batches of all
+    processes. Goes on from the newest checkpoint in
     the folder `checkpoints`, which has those of this very training alone. Raises `StudyError` for
     more layers than the base has.
     """
@@ -247,18 +262,22 @@ def fine_tune(
         data_seed=seed,
         full_determinism=False,
         dataloader_pin_memory=cuda,
+        accelerator_config={"even_batches": False},  # LengthSampler sees to that
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
         disable_tqdm=True,
         use_cpu=not cuda,
     )
+    # Without `launch` there is one process, and it computes on one GPU: no torch.nn.DataParallel.
+    config._n_gpu = min(config.n_gpu, 1)
     lengths = [len(example.input_ids) for example in train]
-    progress = _Progress(
-        name, sum(lengths) / len(lengths), settings.batch_size * settings.gradient_accumulation
-    )
+    rows_per_step = settings.batch_size * settings.gradient_accumulation * PROCESSES
+    progress = _Progress(name, sum(lengths) / len(lengths), rows_per_step)
     trainer = AnswerTrainer(
         model=model,
         args=config,
         data_collator=collate_rows,
-        train_dataset=_dataset(train),
+        train_dataset=_dataset([*train, Example(train[0].prompt, [])]),
         eval_dataset=_dataset(validation),
         processing_class=encoder.tokenizer,
         peft_config=LoraConfig(
@@ -277,7 +296,7 @@ def fine_tune(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.started = time.perf_counter()
-    newest = newest_checkpoint(checkpoints)
+    (newest,) = broadcast_object_list([newest_checkpoint(checkpoints)])  # as the first one sees it
     trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
     seconds = time.perf_counter() - trainer.started
     history = trainer.state.log_history

@@ -46,6 +46,20 @@ def test_every_place_comes_once(rows: list[list[int]], batch_size: int, seed: in
         assert group.shared == shared_length([rows[at] for at in order])
 
 
+@given(ROWS, st.integers(1, 9), st.integers(1, 5))
+def test_processes_that_take_batches_in_turn_have_equally_many(
+    rows: list[list[int]], batch_size: int, processes: int
+) -> None:
+    sampler = LengthSampler(rows, batch_size, 0, processes)
+    order = list(sampler)
+    assert len(order) == len(sampler)
+    assert order[: len(rows)] == list(LengthSampler(rows, batch_size, 0))
+    assert set(order[len(rows) :]) <= {len(rows)}
+    batches, needed = (-(-count // batch_size) for count in (len(order), len(rows)))
+    assert batches % processes == 0
+    assert batches - needed < processes
+
+
 def test_another_epoch_has_another_order() -> None:
     sampler = LengthSampler([[0] * length for length in range(1, 65)], 4, 1)
     first = list(sampler)

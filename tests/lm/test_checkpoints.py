@@ -176,7 +176,7 @@ def test_a_half_written_checkpoint_is_never_taken_for_a_whole_one(
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-8"]
     assert {path.name for path in (tmp_path / "checkpoint-8").iterdir()} == {
         *("adapter_model.safetensors", "adapter_config.json", "README.md"),
-        *("optimizer.pt", "scheduler.pt", "rng_state.pth", "unlogged.pt", "trainer_state.json"),
+        *("optimizer.pt", "scheduler.pt", "rng_state.pth", "unlogged_0.pt", "trainer_state.json"),
     }
 
 
