@@ -100,8 +100,8 @@ class LengthSampler(Sampler[int]):
     The rows of a group that begins alike are shuffled, cut into pools of 16 batches and sorted by
     length in each pool, so a batch wastes little padding and still holds rows drawn at random. The
     batches of each group are spread over the epoch, so that no stretch of it forgets the others.
-    Another order each epoch. Where `processes` take the batches in turn, the last ones are filled with
-    the place after the last row until each process has one more.
+    Another order each epoch. Where `processes` take the batches in turn, places after the last row fill
+    the last ones, until each process has as many.
     """
 
     def __init__(

@@ -24,12 +24,13 @@ def processes_of(config: str | None) -> int:
     if config is None:
         return 1
     content = read_yaml(Path(config))
-    allowed = {"distributed_type": "MULTI_GPU", "num_processes": "a number from 2"}
-    for key, what in allowed.items():
-        value = content.get(key) if isinstance(content, dict) else None
-        if value != what and not (key == "num_processes" and isinstance(value, int) and value > 1):
-            raise StudyError(f"{config}: {key} = {value!r}; allowed: {what}")
-    return int(content["num_processes"])
+    given = content if isinstance(content, dict) else {}
+    kind, count = given.get("distributed_type"), given.get("num_processes")
+    if kind != "MULTI_GPU":
+        raise StudyError(f"{config}: distributed_type = {kind!r}; allowed: MULTI_GPU")
+    if not isinstance(count, int) or count < 2:
+        raise StudyError(f"{config}: num_processes = {count!r}; allowed: a number from 2")
+    return count
 
 
 def launch(config: str | None) -> None:
@@ -55,12 +56,20 @@ def launch(config: str | None) -> None:
 
 
 def local_device() -> str:
-    """The device that this process computes on: a GPU of its own, or the processor."""
+    """The device that this process computes on: a GPU of its own, or the processor.
+
+    Raises `StudyError` where there are more processes than GPUs.
+    """
     if not torch.cuda.is_available():
         return "cpu"
-    device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    torch.cuda.set_device(device)
-    return device
+    place, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if place >= gpus:
+        raise StudyError(
+            f"process {place + 1} on this machine finds no GPU of its own, there are {gpus}: lower "
+            "num_processes in the file that `launch` names"
+        )
+    torch.cuda.set_device(place)
+    return f"cuda:{place}"
 
 
 def gather(found: dict[int, _Found]) -> dict[int, _Found]:

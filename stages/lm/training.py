@@ -218,10 +218,9 @@ def fine_tune(
     """Train a LoRA adapter on `model`; give the PEFT model and its account.
 
     LoRA (Hu et al. 2022) on all linear modules but the LM head, of all layers or of the last
-    `settings.lora_layers`; AdamW, linear decay after a warm-up. An update sums over the batches of all
-    processes. Goes on from the newest checkpoint in
-    the folder `checkpoints`, which has those of this very training alone. Raises `StudyError` for
-    more layers than the base has.
+    `settings.lora_layers`; AdamW, linear decay after a warm-up. An update has the batches of all
+    processes. Goes on from the newest checkpoint in the folder `checkpoints`, which has those of this
+    very training alone. Raises `StudyError` for more layers than the base has.
     """
     cuda = torch.cuda.is_available()
     # With checkpointing, activations are computed twice and a cache would be filled twice.
