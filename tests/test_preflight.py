@@ -53,7 +53,7 @@ def test_it_says_what_the_study_will_take(study: Path, run_stage: RunStage, toy_
     found = json.loads((study / "data/preflight/base_model.json").read_text(encoding="utf-8"))
     assert found == {"path": str(toy_base)}
     logged = json.loads((study / "logs/preflight.json").read_text(encoding="utf-8"))
-    assert logged["train_sentiment_estimated_seconds"] < logged["train_mixed_estimated_seconds"]
+    assert logged["train_sentiment_estimated_seconds"] <= logged["train_mixed_estimated_seconds"]
 
 
 def test_steps_too_large_for_the_memory_stop_it(
