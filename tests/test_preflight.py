@@ -1,5 +1,6 @@
 """Preflight: what a study will take is said, and what cannot work stops before a weight is fetched."""
 
+import lm  # isort: skip  # before torch
 import json
 import re
 import shutil
@@ -9,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import base_model
+import preflight
+from command import StudyError
 from hub import Hub
+
+assert lm
 
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
 Change = Callable[[Path, str, object], None]
@@ -57,38 +63,47 @@ def test_it_says_what_the_study_will_take(study: Path, run_stage: RunStage, toy_
 
 
 def test_steps_too_large_for_the_memory_stop_it(
-    study: Path, run_stage: RunStage, change: Change
+    study: Path, monkeypatch: pytest.MonkeyPatch, change: Change
 ) -> None:
     change(study / "profiles/small.yaml", "train.batch_size", 10**7)
-    done = run_stage(study, "preflight")
-    assert done.returncode == 1
-    assert re.match(r"error: a training step takes about [\d.]+ GiB, the processor", done.stderr)
-    assert "precision.quantization: nf4" in done.stderr
-    assert "train.gradient_checkpointing: true" in done.stderr
+    monkeypatch.chdir(study)
+    with pytest.raises(
+        StudyError, match=r"a training step takes about [\d.]+ GiB, the proc"
+    ) as told:
+        preflight.main()
+    assert "precision.quantization: nf4" in str(told.value)
+    assert "train.gradient_checkpointing: true" in str(told.value)
     assert not (study / "data/preflight").exists()
 
 
-def test_days_without_a_gpu_stop_it(study: Path, run_stage: RunStage, change: Change) -> None:
+def test_days_without_a_gpu_stop_it(
+    study: Path, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
     change(study / "profiles/small.yaml", "train.epochs", 10**9)
-    done = run_stage(study, "preflight", CUDA_VISIBLE_DEVICES="")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: no GPU is found, and training 0.0B parameters takes ")
-    assert "days without one" in done.stderr
+    monkeypatch.chdir(study)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(StudyError, match=r"no GPU is found, and .* days without one"):
+        preflight.main()
 
 
 def test_a_base_on_the_hub_is_found_and_its_weights_left_there(
-    study: Path, run_stage: RunStage, change: Change, hub: Hub, toy_shards: Path
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: Change,
+    hub: Hub,
+    toy_shards: Path,
 ) -> None:
     commit = "a" * 40
     hub.add("models", "someone/mistral", toy_shards, commit=commit)
     source = {"kind": "hub", "id": "someone/mistral", "revision": "main"}
     change(study / "profiles/small.yaml", "base_model", source)
-    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(study / "hf")}
-    done = run_stage(study, "preflight", **environment)
-    assert done.returncode == 0, done.stderr
-    assert f"to pin it, set  revision: {commit}" in done.stdout
+    monkeypatch.chdir(study)
+    preflight.main()
+    said = capsys.readouterr().out
+    assert f"to pin it, set  revision: {commit}" in said
     size = sum(file.stat().st_size for file in toy_shards.glob("*.safetensors"))
-    (told,) = re.findall(r"([\d.]+) GB to download", done.stdout)
+    (told,) = re.findall(r"([\d.]+) GB to download", said)
     assert float(told) == pytest.approx(size / 1e9, abs=0.006)
     asked = [request.path for request in hub.requests if "/resolve/" in request.path]
     assert asked
@@ -96,19 +111,21 @@ def test_a_base_on_the_hub_is_found_and_its_weights_left_there(
 
     # The branch moves: the base is the commit that was found.
     hub.add("models", "someone/mistral", {"config.json": b"{}"}, commit="b" * 40)
-    done = run_stage(study, "base_model", **environment)
-    assert done.returncode == 0, done.stderr
+    base_model.main()
     origin = json.loads((study / "models/base/origin.json").read_text(encoding="utf-8"))
     assert origin == {"id": "someone/mistral", "revision": "main", "commit": commit}
 
 
 def test_a_missing_revision_stops_it(
-    study: Path, run_stage: RunStage, change: Change, hub: Hub, toy_shards: Path
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Change,
+    hub: Hub,
+    toy_shards: Path,
 ) -> None:
     hub.add("models", "someone/mistral", toy_shards, commit="a" * 40)
     source = {"kind": "hub", "id": "someone/mistral", "revision": "c" * 40}
     change(study / "profiles/small.yaml", "base_model", source)
-    done = run_stage(study, "preflight", HF_ENDPOINT=hub.url, HF_HOME=str(study / "hf"))
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: base_model someone/mistral@cccccccc: ")
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(study)
+    with pytest.raises(StudyError, match="base_model someone/mistral@cccccccc: "):
+        preflight.main()
