@@ -1,7 +1,8 @@
 """How long the search for near-duplicates takes: `PYTHONPATH=stages python benchmarks/leaks.py`.
 
 20,000 made texts of 8 to 20 words, and 60,000: a quarter of them is the test split. Then real tweets,
-where they are: INSTRUCT_UPLIFT_SHARED_DATA names another folder for them, as for the tests.
+where they are: INSTRUCT_UPLIFT_SHARED_DATA names another folder for them, as for the tests. Last, which share
+of near-copies is found, by length: texts with one letter changed, a thousand of each length.
 """
 
 import os
@@ -33,6 +34,12 @@ def main() -> None:
             for path in (TWEETS / "train.parquet", TWEETS / "test.parquet")
         )
         measure("tweets", train, test)
+    for shortest, longest in ((10, 19), (20, 39), (40, 140)):
+        texts = [
+            " ".join(draws.choices(pool, k=40))[: draws.randint(shortest, longest)].strip()
+            for _ in range(1000)
+        ]
+        near_copies(f"{shortest} to {longest} letters", texts, draws)
 
 
 def measure(name: str, earlier: Sequence[str], later: Sequence[str]) -> None:
@@ -40,6 +47,14 @@ def measure(name: str, earlier: Sequence[str], later: Sequence[str]) -> None:
     found = near_duplicates(earlier, later, SIMILARITY)
     seconds = time.perf_counter() - started
     print(f"{len(earlier) + len(later):,} rows, {name}: {seconds:.1f} s, {len(found)} found")
+
+
+def near_copies(name: str, texts: Sequence[str], draws: random.Random) -> None:
+    places = [draws.randrange(len(text)) for text in texts]
+    copies = [f"{text[:at]}#{text[at + 1 :]}" for text, at in zip(texts, places, strict=True)]
+    found = near_duplicates(copies, texts, SIMILARITY)
+    right = sum(place == at for at, (place, _) in found.items())
+    print(f"{name}, one changed: {right / len(texts):.1%} found")
 
 
 if __name__ == "__main__":

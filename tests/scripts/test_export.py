@@ -361,8 +361,8 @@ def test_a_folder_without_the_converter_is_named(
         _gguf(monkeypatch, SYSTEM, "1")
 
 
-@pytest.mark.skipif(HAS_LLAMA_CPP, reason="llama-cpp-python is installed")
 def test_a_missing_llama_cpp_python_is_named(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)  # as if it were not installed
     (study / "exports" / SYSTEM).mkdir(parents=True)
     (study / "llama.cpp").mkdir()
     (study / "llama.cpp/convert_hf_to_gguf.py").touch()

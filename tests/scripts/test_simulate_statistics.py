@@ -1,6 +1,7 @@
 """The simulated tables of docs/statistics.md: within their bounds, and a part of them again."""
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,10 @@ def test_the_exact_test_never_errs_above_its_level_nor_do_verdicts() -> None:
 @pytest.mark.parametrize(
     ("name", "simulate"), [("Wilson", wilson), ("Tango", tango), ("exact test", exact_test)]
 )
-def test_a_simulation_of_fewer_draws_gives_the_page_again(name: str, simulate: object) -> None:
-    again = [float(line[-1].removesuffix("%")) for line in simulate(1500)]  # type: ignore[operator]
+def test_a_simulation_of_fewer_draws_gives_the_page_again(
+    name: str, simulate: Callable[[int], Iterator[Sequence[str]]]
+) -> None:
+    again = [float(line[-1].removesuffix("%")) for line in simulate(1500)]
     told = _shares(list(_columns(name).values())[-1])
     assert len(again) == len(told)
     assert np.abs(np.array(again) - told).max() < 3.5  # five standard errors
