@@ -110,5 +110,13 @@ def test_checkpointing_trades_memory_for_operations() -> None:
     assert operations[0] == pytest.approx(4 * 6.98e9 * 1000, rel=0.01)
 
 
+def test_nothing_flows_back_below_the_adapted_layers() -> None:
+    every, last = shape_of(mistral_7b(), None), shape_of(mistral_7b(), 8)
+    whole, part = (training_operations(shape, TRAIN, 1000) for shape in (every, last))
+    assert part == (2 + 2 / 4) / 4 * whole
+    memory = [training_memory(shape, NF4, TRAIN, 512, 8) for shape in (every, last)]
+    assert memory[1].activations < memory[0].activations / 3
+
+
 def test_the_matmul_peak_is_that_of_a_machine() -> None:
     assert 1e8 < matmul_peak("float32", 256) < 1e17

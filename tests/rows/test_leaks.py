@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rows.checks import normalised
@@ -60,6 +60,7 @@ def test_the_likest_text_is_named_with_the_true_similarity() -> None:
 
 
 @given(st.lists(st.text(min_size=1, max_size=40), max_size=8), st.floats(0.3, 1))
+@example(["one text", "another"], 1.0)
 def test_equal_texts_are_found_whatever_their_length(texts: list[str], similarity: float) -> None:
     found = near_duplicates(texts, texts, similarity)
     assert found.keys() == set(range(len(texts)))

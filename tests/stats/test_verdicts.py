@@ -59,6 +59,12 @@ def test_a_narrow_interval_around_nothing_is_no_difference_larger_than_the_margi
     )
 
 
+def test_an_interval_that_leaves_the_margin_on_one_side_alone_cannot_tell() -> None:
+    for found in (_verdict(1000, 4, 10), _verdict(1000, 10, 4)):
+        assert min(abs(found.low), abs(found.high)) < MARGIN < max(abs(found.low), abs(found.high))
+        assert found.kind == "cannot tell"
+
+
 @pytest.mark.parametrize("n", [1, 20, 50, 5000])
 def test_identical_predictions_are_told_apart_by_nothing(n: int) -> None:
     found = _verdict(n, 0, 0)
