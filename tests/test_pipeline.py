@@ -299,6 +299,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "lm/checkpoints.py": ("stages/lm/checkpoints.py", *COMMENT, TRAIN),
     "lm/answering.py": ("stages/lm/answering.py", *COMMENT, ANSWER),
     "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | ANSWER),
+    "rows/cache.py": ("stages/rows/cache.py", *COMMENT, {"prepare", "preflight", "base_model"}),
     "rows/packages.py": (
         *("stages/rows/packages.py", *COMMENT),
         {"prepare", "preflight", "base_model"},

@@ -13,9 +13,8 @@ import httpx2
 from tqdm import tqdm
 
 from command import StudyError, write_json
+from rows.cache import cache_folder, hold
 from rows.packages import sha256_of
-
-CACHE = Path(".cache/files")
 
 # The sha256 of every file that was fetched from a URL without one in the profile, as it was at its
 # first load: in git, so that all clones hold later loads against it. No stage reads it as data (the
@@ -32,15 +31,19 @@ def fetch_file(url: str, sha256: str | None) -> Path:
     `sha256` pins its content; without one, that of the first load is recorded and held from then on.
     Raises `StudyError` where the file cannot be had or is another one.
     """
+    folder = cache_folder("files") / hashlib.sha256(url.encode()).hexdigest()[:16]
+    with hold(folder):
+        return _fetch(url, sha256, folder / Path(urlsplit(url).path).name)
+
+
+def _fetch(url: str, sha256: str | None, file: Path) -> Path:
     recorded = _recorded()
     pinned = sha256 or recorded.get(url)
-    file = CACHE / hashlib.sha256(url.encode()).hexdigest()[:16] / Path(urlsplit(url).path).name
     if file.is_file():
         found = sha256_of(file)
         if pinned == found:
             return file
         file.unlink()  # damaged, or not ours to vouch for: fetch it again
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     try:
         download(url, partial)

