@@ -1,28 +1,49 @@
-"""Show the experiments readably at 100 columns: the settings that differ, and the headline figures."""
+"""Show the experiments readably at 100 columns: the settings that differ, accuracies, forgetting."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
-TUNED = {"sentiment": "sentiment_fine_tuned", "mixed": "mixed_fine_tuned"}
-SYSTEMS = {"original": "original_pretrained", "few-shot": "original_few_shot", **TUNED}
+# The columns' headings, hyphenated so that all systems and some settings fit, and the systems.
+TUNED = {"senti-\nment": "sentiment_fine_tuned", "mixed": "mixed_fine_tuned"}
+MODELS = {"origi-\nnal": "original_pretrained", "few-\nshot": "original_few_shot", **TUNED}
+RIVALS = {
+    "probe": "original_probe",
+    "major-\nity": "majority",
+    "tfidf": "tfidf_logistic",
+    "vader": "vader_lexicon",
+}
+WIDTH = 100
+DONE = "success"
 
 
 @dataclass(frozen=True)
 class Run:
-    """The workspace, a commit or an experiment: its settings and metrics, each `file:key` -> value."""
+    """The workspace, a commit or an experiment: its settings and metrics, each `file:key` -> value.
+
+    `state` is DVC's: queued, running, failed or success; only a run that succeeded has metrics.
+    """
 
     name: str
+    state: str
     settings: dict[str, Any]
     metrics: dict[str, Any]
+    is_experiment: bool
+
+    def figure(self, system: str, figure: str, digits: int) -> str:
+        value = self.metrics.get(f"metrics/compare.json:systems.{system}.{figure}")
+        if not isinstance(value, int | float):
+            return "-"
+        return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
 
 
 def main() -> None:
@@ -30,49 +51,103 @@ def main() -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=False)
     if shown.returncode:
         sys.exit(f"error: dvc exp show: {shown.stderr.strip()}")
-    entries = json.loads(shown.stdout)
-    Console(width=100).print(table_of(runs_in(entries)))
-    if not any(entry.get("experiments") for entry in entries):
-        print("No experiment of this commit yet: try  dvc exp run -S mix.general_rows=300")
+    runs = list(runs_in(json.loads(shown.stdout)))
+    console = Console(width=WIDTH, highlight=False)
+    for table in tables_of(runs):
+        console.print(table)
+    for note in notes_of(runs):
+        console.print(escape(note))
 
 
-def runs_in(shown: Sequence[Mapping[str, Any]]) -> list[Run]:
+def runs_in(shown: Iterable[Mapping[str, Any]]) -> Iterator[Run]:
     """The runs in what `dvc exp show --json` prints, experiments below their commit."""
-    return [run for entry in shown for run in _runs(entry)]
+    for entry in shown:
+        yield _run(entry, DONE, is_experiment=False)
+        for experiment in entry.get("experiments") or []:
+            executor = experiment.get("executor") or {}
+            for revision in (experiment.get("revs") or [])[:1]:
+                yield _run(revision, executor.get("state") or DONE, is_experiment=True)
 
 
-def table_of(runs: Sequence[Run]) -> Table:
-    """A line a run: the settings with more than one value, accuracies, exact answers."""
-    keys = dict.fromkeys(key for run in runs for key in run.settings)
-    # A run of another profile, or one that failed, lacks a setting: that is no difference in it.
-    values = {key: {str(run.settings[key]) for run in runs if key in run.settings} for key in keys}
-    differing = [key for key in keys if len(values[key]) > 1]
+def tables_of(runs: Sequence[Run]) -> list[Table]:
+    """A line a run: the settings that differ, then its figures; in two tables where one is too wide."""
+    systems = MODELS if _rivals_are_constant(runs) else MODELS | RIVALS
+    settings = [(_heading(key), [_setting(run, key) for run in runs]) for key in _differing(runs)]
+    figures = [
+        (f"{figure}\n{name}", [run.figure(system, key, digits) for run in runs])
+        for figure, key, digits, shown in (
+            ("acc.", "accuracy", 3, systems),
+            ("forgot", "forgotten", 2, TUNED),
+        )
+        for name, system in shown.items()
+    ]
+    whole = _table(runs, settings + figures)
+    unbound = Console(width=10 * WIDTH)
+    if Measurement.get(unbound, unbound.options, whole).maximum <= WIDTH:
+        return [whole]
+    return [_table(runs, settings), _table(runs, figures)]
+
+
+def notes_of(runs: Sequence[Run]) -> Iterator[str]:
+    """What stands below the table: what its figures are, and what to do next."""
+    yield "acc.: accuracy on the test rows"
+    done = [run for run in runs if run.state == DONE]
+    if done and _rivals_are_constant(runs):
+        same = (f"{system} {done[0].figure(system, 'accuracy', 3)}" for system in RIVALS.values())
+        yield f"and in all runs: {', '.join(same)}"
+    yield "forgot: nats a token by which a tuned model finds other answers less likely than the original"
+    if failed := [run.name for run in runs if run.state == "failed"]:
+        yield f"what a failed one said:  dvc queue logs {failed[0]}"
+    if any(run.state == "queued" for run in runs):
+        yield "queued ones run with  dvc queue start --jobs 2"
+    if not any(run.is_experiment for run in runs):
+        yield "No experiment of this commit yet: try  dvc exp run -S mix.general_rows=300"
+
+
+def _run(entry: Mapping[str, Any], state: str, is_experiment: bool) -> Run:
+    data = entry.get("data") or {}
+    name = entry.get("name") or entry["rev"].removesuffix("-dirty")[:9]  # "workspace" has nine
+    # Until a run has succeeded, DVC shows its commit's metrics as if they were its own.
+    metrics = _flat(data.get("metrics")) if state == DONE else {}
+    return Run(name, state, _flat(data.get("params")), metrics, is_experiment)
+
+
+def _table(runs: Sequence[Run], columns: Sequence[tuple[str, list[str]]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("experiment", no_wrap=True)
-    for key in differing:
-        name = key.split(":")[-1].replace(".", ".\n").replace("_", "_\n")
-        table.add_column(escape(name), justify="right", overflow="fold")
-    for name in SYSTEMS:
-        table.add_column(f"accuracy\n{name}", justify="right", no_wrap=True)
-    for name in ("seen", "held out"):
-        table.add_column(f"exact\n{name}", justify="right", no_wrap=True)
-    for run in runs:
-        cells = [run.name, *(str(run.settings.get(key, "")) for key in differing)]
-        cells += [_figure(run, system, "accuracy") for system in SYSTEMS.values()]
-        for name in ("exact_seen", "exact_held_out"):
-            cells.append(_figure(run, "mixed_fine_tuned", f"general.{name}"))
-        table.add_row(*map(escape, cells))
-    table.caption = "exact: right answers of mixed_fine_tuned to tasks of families trained, and not"
+    names = [[run.name] for run in runs]
+    if any(run.state != DONE for run in runs):
+        table.add_column("state", no_wrap=True)
+        names = [[run.name, run.state] for run in runs]
+    for heading, _ in columns:
+        table.add_column(escape(heading), justify="right", overflow="fold")
+    for name, *cells in zip(names, *(cells for _, cells in columns), strict=True):
+        table.add_row(*map(escape, [*name, *cells]))
     return table
 
 
-def _runs(entry: Mapping[str, Any]) -> Iterator[Run]:
-    data = entry.get("data") or {}
-    name = entry.get("name") or entry["rev"].removesuffix("-dirty")[:9]  # "workspace" has nine
-    yield Run(name, _flat(data.get("params")), _flat(data.get("metrics")))
-    for experiment in entry.get("experiments") or []:
-        for revision in (experiment.get("revs") or [])[:1]:
-            yield from _runs(revision)
+def _heading(setting: str) -> str:
+    return setting.split(":")[-1].replace(".", ".\n").replace("_", "_\n")
+
+
+def _setting(run: Run, setting: str) -> str:
+    value = run.settings.get(setting, "")
+    return "null" if value is None else str(value)
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    # A run of another profile, or one that failed, lacks a setting: that is no difference in it.
+    values = {key: {str(run.settings[key]) for run in runs if key in run.settings} for key in keys}
+    return [key for key in keys if len(values[key]) > 1]
+
+
+def _rivals_are_constant(runs: Sequence[Run]) -> bool:
+    """Whether what needs no tuning has the same accuracy in all runs, which is then told once."""
+    done = [run for run in runs if run.state == DONE]
+    return all(
+        len({run.figure(system, "accuracy", 3) for run in done}) <= 1 for system in RIVALS.values()
+    )
 
 
 def _flat(files: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -84,16 +159,15 @@ def _flat(files: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """The single values under their keys, as `-S` takes them: `sources.general[1].train`."""
     if isinstance(content, dict):
         for name, value in content.items():
             yield from _leaves(value, f"{key}.{name}".lstrip("."))
+    elif isinstance(content, list):
+        for place, value in enumerate(content):
+            yield from _leaves(value, f"{key}[{place}]")
     else:
         yield key, content
-
-
-def _figure(run: Run, system: str, key: str) -> str:
-    value = run.metrics.get(f"metrics/evaluate/{system}.json:{key}")
-    return f"{value:.3f}" if isinstance(value, float) else "-"
 
 
 if __name__ == "__main__":
