@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 N ?= 3
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
-READY := .venv/.installed
+READY := .venv/.installed .dvc/plots.html
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ repro: $(READY)  ## run the whole study, or what changed of it, and show the com
 	dvc repro
 	@cat reports/summary.txt
 
-compare: $(READY)  ## show the experiments: settings that differ, accuracies, exact answers
+compare: $(READY)  ## show the experiments: settings that differ, accuracies, forgetting
 	@python scripts/compare_experiments.py
 
 replicates: $(READY)  ## train both models again under further seeds: N=3 trainings in all
@@ -63,12 +63,15 @@ lock:  ## resolve requirements.in and requirements-cross-check.in anew into thei
 	  done=$$?; rm -rf "$$scratch"; [ $$done = 0 ] || exit $$done; \
 	done
 
-$(READY): requirements.lock
+.venv/.installed: requirements.lock
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: no $(PYTHON) here: install Python 3.11, or say make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) install -r requirements.lock
 	@touch $@
+
+.dvc/plots.html: scripts/plots_page.py .venv/.installed   # .dvc/config names it
+	$(VENV)/bin/python $< $@
 
 .venv-lm-eval/.installed: requirements-cross-check.lock
 	$(PYTHON) -m venv .venv-lm-eval

@@ -9,12 +9,15 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import vl_convert
+from plots_page import VEGA_LITE
 
 from pages.tables import WIDTH
 from rows import tables
@@ -191,12 +194,44 @@ def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None
     assert logs == {name.replace("@", "_") for name in ALL}
 
 
-def test_charts_can_be_drawn(finished: Path, run_in: Command, tmp_path: Path) -> None:
-    dvc(run_in, finished, "plots", "show", "--out", str(tmp_path))
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+class Page(HTMLParser):
+    """What a page of `dvc plots` asks for, and its scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attributes if name in ("src", "href")]
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "script":
+            self.scripts[-1] += data
+
+
+@pytest.mark.parametrize("command", ["show", "diff"])
+def test_charts_are_drawn_without_a_network(
+    finished: Path, run_in: Command, tmp_path: Path, command: str
+) -> None:
+    run_in(finished, "python", "scripts/plots_page.py", ".dvc/plots.html")
+    dvc(run_in, finished, "plots", command, "--out", str(tmp_path))
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.addresses == []
+    assert "window.vegaEmbed=" in page.scripts[0]
+    charts = [re.search(r"var spec = (\{.*\});\n", script) for script in page.scripts[1:]]
+    assert len(charts) == 1 + len(MODELS) + len(BASELINES)
+    for chart in charts:
+        assert chart
+        drawn = vl_convert.vegalite_to_svg(json.loads(chart[1]), vl_version=VEGA_LITE)
+        assert "aria-roledescription" in drawn  # a mark, of a line or a cell
     for system in (*MODELS, *BASELINES):
-        assert f"predictions/{system}/confusion.csv" in page
-    assert "Loss on answers" in page
+        assert f"predictions/{system}/confusion.csv" in text
+    assert "Loss on answers" in text
 
 
 def test_every_model_loads_and_answers(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
