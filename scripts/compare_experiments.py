@@ -14,8 +14,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 # The columns' headings, hyphenated so that all systems and some settings fit, and the systems.
+ORIGINAL = "original_pretrained"
 TUNED = {"senti-\nment": "sentiment_fine_tuned", "mixed": "mixed_fine_tuned"}
-MODELS = {"origi-\nnal": "original_pretrained", "few-\nshot": "original_few_shot", **TUNED}
+MODELS = {"origi-\nnal": ORIGINAL, "few-\nshot": "original_few_shot", **TUNED}
 RIVALS = {
     "probe": "original_probe",
     "major-\nity": "majority",
@@ -31,19 +32,23 @@ class Run:
     """The workspace, a commit or an experiment: its settings and metrics, each `file:key` -> value.
 
     `state` is DVC's: queued, running, failed or success; only a run that succeeded has metrics.
+    `compared` are the tuned systems whose present answers `metrics/compare.json` is about.
     """
 
     name: str
     state: str
+    is_experiment: bool
     settings: dict[str, Any]
     metrics: dict[str, Any]
-    is_experiment: bool
+    compared: set[str]
 
-    def figure(self, system: str, figure: str, digits: int) -> str:
-        value = self.metrics.get(f"metrics/compare.json:systems.{system}.{figure}")
-        if not isinstance(value, int | float):
+    def accuracy(self, system: str) -> str:
+        return _figure(self.metrics.get(f"metrics/evaluate/{system}.json:accuracy"), 3)
+
+    def forgotten(self, system: str) -> str:
+        if system not in self.compared:
             return "-"
-        return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
+        return _figure(self.metrics.get(f"metrics/compare.json:systems.{system}.forgotten"), 2)
 
 
 def main() -> None:
@@ -74,12 +79,14 @@ def tables_of(runs: Sequence[Run]) -> list[Table]:
     systems = MODELS if _rivals_are_constant(runs) else MODELS | RIVALS
     settings = [(_heading(key), [_setting(run, key) for run in runs]) for key in _differing(runs)]
     figures = [
-        (f"{figure}\n{name}", [run.figure(system, key, digits) for run in runs])
-        for figure, key, digits, shown in (
-            ("acc.", "accuracy", 3, systems),
-            ("forgot", "forgotten", 2, TUNED),
-        )
-        for name, system in shown.items()
+        *(
+            (f"acc.\n{name}", [run.accuracy(system) for run in runs])
+            for name, system in systems.items()
+        ),
+        *(
+            (f"forgot\n{name}", [run.forgotten(system) for run in runs])
+            for name, system in TUNED.items()
+        ),
     ]
     whole = _table(runs, settings + figures)
     unbound = Console(width=10 * WIDTH)
@@ -93,7 +100,7 @@ def notes_of(runs: Sequence[Run]) -> Iterator[str]:
     yield "acc.: accuracy on the test rows"
     done = [run for run in runs if run.state == DONE]
     if done and _rivals_are_constant(runs):
-        same = (f"{system} {done[0].figure(system, 'accuracy', 3)}" for system in RIVALS.values())
+        same = (f"{system} {done[0].accuracy(system)}" for system in RIVALS.values())
         yield f"and in all runs: {', '.join(same)}"
     yield "forgot: nats a token by which a tuned model finds other answers less likely than the original"
     if failed := [run.name for run in runs if run.state == "failed"]:
@@ -107,9 +114,24 @@ def notes_of(runs: Sequence[Run]) -> Iterator[str]:
 def _run(entry: Mapping[str, Any], state: str, is_experiment: bool) -> Run:
     data = entry.get("data") or {}
     name = entry.get("name") or entry["rev"].removesuffix("-dirty")[:9]  # "workspace" has nine
-    # Until a run has succeeded, DVC shows its commit's metrics as if they were its own.
-    metrics = _flat(data.get("metrics")) if state == DONE else {}
-    return Run(name, state, _flat(data.get("params")), metrics, is_experiment)
+    return Run(
+        name,
+        state,
+        is_experiment,
+        settings=_flat(data.get("params")),
+        # Until a run has succeeded, DVC shows its commit's metrics as if they were its own.
+        metrics=_flat(data.get("metrics")) if state == DONE else {},
+        compared={each for each in TUNED.values() if _is_compared(data, each)},
+    )
+
+
+def _is_compared(data: Mapping[str, Any], system: str) -> bool:
+    """Whether `compare` has read the answers that are there: it does not run with every experiment."""
+    reads, written = data.get("deps") or {}, data.get("outs") or {}
+    return all(
+        reads.get(path, {}).get("hash") == written.get(path, {}).get("hash")
+        for path in (f"predictions/{system}", f"predictions/{ORIGINAL}")
+    )
 
 
 def _table(runs: Sequence[Run], columns: Sequence[tuple[str, list[str]]]) -> Table:
@@ -145,9 +167,7 @@ def _differing(runs: Sequence[Run]) -> list[str]:
 def _rivals_are_constant(runs: Sequence[Run]) -> bool:
     """Whether what needs no tuning has the same accuracy in all runs, which is then told once."""
     done = [run for run in runs if run.state == DONE]
-    return all(
-        len({run.figure(system, "accuracy", 3) for run in done}) <= 1 for system in RIVALS.values()
-    )
+    return all(len({run.accuracy(system) for run in done}) <= 1 for system in RIVALS.values())
 
 
 def _flat(files: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -168,6 +188,12 @@ def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{key}[{place}]")
     else:
         yield key, content
+
+
+def _figure(value: Any, digits: int) -> str:
+    if not isinstance(value, int | float):
+        return "-"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
 
 
 if __name__ == "__main__":

@@ -17,10 +17,12 @@ def _entry(
     """What DVC shows of a revision with a learning rate, in which the mixed model is so accurate."""
     rate = settings.pop("rate", 0.001)
     accuracies = dict.fromkeys(RIVALS.values(), 0.7) | ACCURACY | {"mixed_fine_tuned": accuracy}
-    systems = {
-        system: {"accuracy": value, "forgotten": FORGOTTEN.get(system, 0.0)}
+    metrics = {
+        f"metrics/evaluate/{system}.json": {"data": {"accuracy": value}}
         for system, value in accuracies.items()
     }
+    systems = {system: {"accuracy": 0.5, "forgotten": value} for system, value in FORGOTTEN.items()}
+    answers = {f"predictions/{system}": {"hash": f"of {system}"} for system in accuracies}
     return {
         "rev": rev,
         "name": name,
@@ -29,7 +31,9 @@ def _entry(
                 "params.yaml": {"data": {"seed": 42, **settings}},
                 "profiles/pocket.yaml": {"data": {"train": {"learning_rate": rate}}},
             },
-            "metrics": {"metrics/compare.json": {"data": {"systems": systems}}},
+            "metrics": {**metrics, "metrics/compare.json": {"data": {"systems": systems}}},
+            "deps": answers,
+            "outs": dict(answers),
         },
         "experiments": None,
     }
@@ -91,9 +95,7 @@ def test_what_needs_no_tuning_is_told_once_or_where_it_differs_by_run() -> None:
     told = "original_probe 0.700, majority 0.700, tfidf_logistic 0.700, vader_lexicon 0.700"
     assert f"in all runs: {told}\n" in text
     other = _entry("1" * 40, "windy-oak")
-    other["data"]["metrics"]["metrics/compare.json"]["data"]["systems"]["majority"] = {
-        "accuracy": 0.61
-    }
+    other["data"]["metrics"]["metrics/evaluate/majority.json"] = {"data": {"accuracy": 0.61}}
     text = _printed(_below(other))
     assert len(_line(text, "windy-oak")) == 1 + len(MODELS | RIVALS) + 2
     assert "0.610" in _line(text, "windy-oak")
@@ -108,6 +110,14 @@ def test_a_run_that_has_not_succeeded_shows_its_state_and_no_figures(state: str)
     assert _line(text, "main")[1] == "success"
     assert ("dvc queue logs windy-oak" in text) == (state == "failed")
     assert ("dvc queue start" in text) == (state == "queued")
+
+
+def test_a_run_without_the_last_stage_shows_no_forgetting_of_another() -> None:
+    other = _entry("1" * 40, "training-seed-43", 0.875)
+    other["data"]["outs"]["predictions/mixed_fine_tuned"] = {"hash": "of other answers"}
+    assert _line(_printed(_below(other)), "training-seed-43")[-3:] == ["0.875", "10.17", "-"]
+    other["data"]["outs"]["predictions/original_pretrained"] = {"hash": "of other answers"}
+    assert _line(_printed(_below(other)), "training-seed-43")[-3:] == ["0.875", "-", "-"]
 
 
 def test_a_run_of_another_profile_shows_the_profile_alone() -> None:
@@ -127,9 +137,7 @@ def test_it_fits_a_hundred_columns_whatever_differs() -> None:
     names = ("mix", "seed", "prompt_format", "general_share", "margin")
     settings: dict[str, Any] = dict.fromkeys(names, 0.125)
     other = _entry("1" * 40, "unhandsome-firs", rate=0.0005, **settings)
-    other["data"]["metrics"]["metrics/compare.json"]["data"]["systems"]["majority"] = {
-        "accuracy": 0.61
-    }
+    other["data"]["metrics"]["metrics/evaluate/majority.json"] = {"data": {"accuracy": 0.61}}
     empty = {"rev": "2" * 40, "name": "empty", "data": None, "experiments": None}
     others: dict[str, Any] = dict.fromkeys(names, 12)
     default = _entry("workspace", **others)
