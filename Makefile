@@ -8,7 +8,7 @@ READY := .venv/.installed .dvc/plots.html
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare replicates export publish cross-check statistics test lint format clean lock
+.PHONY: help repro compare packages replicates export publish cross-check statistics test lint format clean lock
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,9 @@ repro: $(READY)  ## run the whole study, or what changed of it, and show the com
 
 compare: $(READY)  ## show the experiments: settings that differ, accuracies, forgetting
 	@python scripts/compare_experiments.py
+
+packages: $(READY)  ## fetch what the study takes from the package index: it then needs no network
+	@PYTHONPATH=stages python scripts/fetch_packages.py
 
 replicates: $(READY)  ## train both models again under further seeds: N=3 trainings in all
 	@PYTHONPATH=stages python scripts/replicates.py $(N)

@@ -262,9 +262,9 @@ TRACKED = (
 def run_command(
     folder: Path, *command: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python ...` or another command in `folder`; where it fails, so does the test."""
+    """Run a command, `python` being this one, in `folder`; where it fails, so does the test."""
     done = subprocess.run(
-        [sys.executable if command[0] == "python" else command[0], *command[1:]],
+        [sys.executable if word == "python" else word for word in command],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -349,6 +349,17 @@ def toy_study(
             run_command(folder, "git", "commit", "--quiet", "--message", "The toy study")
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def no_network() -> tuple[str, ...]:
+    """What runs a command in a network namespace without an interface; empty where none is allowed."""
+    unshare = ("unshare", "--map-root-user", "--net")
+    try:
+        subprocess.run([*unshare, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+    return unshare
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import vl_convert
+from compare_experiments import MODELS as SHOWN
+from compare_experiments import TUNED
+from dvc import api as dvc_api
 from plots_page import VEGA_LITE
 
 from pages.tables import WIDTH
@@ -44,19 +48,23 @@ def dvc(run_in: Command, folder: Path, *arguments: str) -> str:
     return run_in(folder, "python", "-m", "dvc", *arguments).stdout
 
 
-def stages_run(run_in: Command, folder: Path) -> set[str]:
-    """`dvc repro`: the stages whose command was really run."""
-    return set(re.findall(r"^Running stage '(.+)':$", dvc(run_in, folder, "repro"), re.MULTILINE))
+def stages_run(run_in: Command, folder: Path, under: tuple[str, ...] = ()) -> set[str]:
+    """`dvc repro`, where that is said under another command: the stages whose command was really run."""
+    told = run_in(folder, *under, "python", "-m", "dvc", "repro").stdout
+    return set(re.findall(r"^Running stage '(.+)':$", told, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
 def finished(
-    toy_study: Callable[[Path], None], run_in: Command, tmp_path_factory: pytest.TempPathFactory
+    toy_study: Callable[[Path], None],
+    run_in: Command,
+    no_network: tuple[str, ...],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The toy study, run once and committed. No test changes it."""
+    """The toy study, run once, without a network where that can be, and committed. No test changes it."""
     folder = tmp_path_factory.mktemp("pipeline") / "study"
     toy_study(folder)
-    assert stages_run(run_in, folder) == ALL
+    assert stages_run(run_in, folder, no_network) == ALL
     run_in(folder, "git", "add", "--all")
     run_in(folder, "git", "commit", "--quiet", "--message", "The study, run")
     return folder
@@ -95,6 +103,12 @@ def status(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
 def test_a_second_run_runs_nothing(finished: Path, run_in: Command) -> None:
     assert stages_run(run_in, finished) == set()
+
+
+def test_it_needs_no_network(finished: Path, no_network: tuple[str, ...]) -> None:
+    if not no_network:
+        pytest.skip("no network namespace may be made here (unshare --map-root-user --net)")
+    assert (finished / "reports/summary.txt").is_file()  # see `finished`; tests/test_no_network.py
 
 
 def test_nothing_that_a_stage_writes_is_left_for_git_to_find(
@@ -415,6 +429,97 @@ def test_models_come_from_a_remote_and_answer_at_once(
     _answers_in(Path("models/sentiment_fine_tuned"))
 
 
+@pytest.fixture(scope="module")
+def sweep(finished: Path, run_in: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the study after three queued experiments of two workers. No test changes it.
+
+    Two mix other shares of general instructions; the third gives two settings that exclude each other.
+    """
+    folder = Path(
+        shutil.copytree(finished, tmp_path_factory.mktemp("sweep") / "study", symlinks=True)
+    )
+    by_share = ("-S", "mix.general_rows=null", "-S")
+    queue = ("exp", "run", "--queue", "--name")
+    dvc(run_in, folder, *queue, "low", *by_share, "mix.general_share=0.2")
+    dvc(run_in, folder, *queue, "high", *by_share, "mix.general_share=0.6")
+    dvc(run_in, folder, *queue, "wrong", "-S", "mix.general_share=0.4")
+    start = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
+    try:
+        # The workers hold the pipe of its output until they end, some seconds after the last one.
+        subprocess.run(start, cwd=folder, capture_output=True, check=True, timeout=500)
+    finally:
+        dvc(run_in, folder, "queue", "stop", "--kill")
+    return folder
+
+
+def test_a_sweep_over_the_mixing_share_is_shown_with_its_figures(
+    sweep: Path, run_in: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sweep)
+    text = run_in(sweep, "python", "scripts/compare_experiments.py").stdout
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = {cells[0]: cells[1:] for line in lines if len(cells := line.split()) == 10}
+    assert {name: row[:3] for name, row in rows.items()} == {
+        "workspace": ["success", "12", "null"],
+        "main": ["success", "12", "null"],
+        "low": ["success", "null", "0.2"],
+        "high": ["success", "null", "0.6"],
+        "wrong": ["failed", "12", "0.4"],
+    }
+    for name in ("main", "low", "high"):
+        systems = SHOWN.values()
+        figures = [_of(name, f"evaluate/{system}")["accuracy"] for system in systems]
+        compared = _of(name, "compare")["systems"]
+        forgotten = [compared[system]["forgotten"] for system in TUNED.values()]
+        assert list(map(float, rows[name][3:])) == [
+            *(pytest.approx(figure, abs=0.0005) for figure in figures),
+            *(pytest.approx(figure, abs=0.005) for figure in forgotten),
+        ]
+    assert rows["wrong"][3:] == ["-"] * 6
+    assert _of("low", "train_mixed")["rows"] == 24 + 6
+    assert _of("high", "train_mixed")["rows"] == 24 + 36
+
+
+def test_a_failed_experiment_says_why(sweep: Path, run_in: Command) -> None:
+    assert "error: params.yaml: mix: give either" in dvc(run_in, sweep, "queue", "logs", "wrong")
+
+
+def test_an_experiment_is_applied_with_all_that_it_made(
+    sweep: Path, run_in: Command, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(sweep, tmp_path / "study", symlinks=True))
+    before = _sha256(folder / "models/mixed_fine_tuned/adapter_model.safetensors")
+    dvc(run_in, folder, "exp", "apply", "high")
+    assert "general_share: 0.6" in (folder / "params.yaml").read_text(encoding="utf-8")
+    assert _sha256(folder / "models/mixed_fine_tuned/adapter_model.safetensors") != before
+    assert stages_run(run_in, folder) == set()
+
+
+def test_differences_are_readable(sweep: Path, run_in: Command) -> None:
+    params = dvc(run_in, sweep, "params", "diff", "main", "low").splitlines()
+    assert [line.split() for line in params[1:]] == [
+        ["params.yaml", "mix.general_rows", "12", "-"],
+        ["params.yaml", "mix.general_share", "-", "0.2"],
+    ]
+    figures = ("metrics", "diff", "main", "low", "--no-path", "--targets", "metrics/compare.json")
+    text = dvc(run_in, sweep, *figures)
+    assert re.search(r"^systems\.mixed_fine_tuned\.forgotten ", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_change_of_the_profile_is_a_difference(
+    workspace: Path, run_in: Command, change: Callable[[Path, str, object], None]
+) -> None:
+    # Its `label_values` have numbers as keys.
+    change(workspace / "profiles/pocket.yaml", "train.learning_rate", 0.25)
+    params = run_in(workspace, "python", "-m", "dvc", "params", "diff")
+    assert params.stderr == ""
+    (line,) = params.stdout.splitlines()[1:]
+    assert line.split()[:2] == ["profiles/pocket.yaml", "train.learning_rate"]
+    assert line.split()[-1] == "0.25"
+
+
 def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -> None:
     setting = "compare.confidence"
     dvc(run_in, workspace, "exp", "run", "--name", "narrow", "--set-param", f"{setting}=0.9")
@@ -439,6 +544,12 @@ def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -
     assert "learning_rate" not in comparison  # it does not differ
     accuracy = _json(workspace / "metrics/evaluate/mixed_fine_tuned.json")["accuracy"]
     assert comparison.count(f"{accuracy:.3f}") >= 3
+
+
+def _of(revision: str, metrics: str) -> dict[str, Any]:
+    """A metrics file of the working directory's study as an experiment or a commit has it."""
+    content: dict[str, Any] = json.loads(dvc_api.read(f"metrics/{metrics}.json", rev=revision))
+    return content
 
 
 def _answers_in(adapter: Path) -> None:
