@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,26 @@ def test_steps_too_large_for_the_memory_stop_it(
     assert "precision.quantization: nf4" in str(told.value)
     assert "train.gradient_checkpointing: true" in str(told.value)
     assert not (study / "data/preflight").exists()
+
+
+@pytest.mark.parametrize(("kind", "sharers"), [("MULTI_GPU", 1), ("FSDP", 8)])
+def test_weights_that_processes_share_out_count_in_part(
+    study: Path, monkeypatch: pytest.MonkeyPatch, change: Change, kind: str, sharers: int
+) -> None:
+    change(study / "profiles/small.yaml", "launch", "launch/eight.yaml")
+    (study / "launch").mkdir()
+    text = f"{{distributed_type: {kind}, num_processes: 8}}"
+    (study / "launch/eight.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(study)
+    estimate, asked = preflight.training_memory, []
+
+    def training_memory(*arguments: Any) -> Any:
+        asked.append(arguments[-1])
+        return estimate(*arguments)
+
+    monkeypatch.setattr(preflight, "training_memory", training_memory)
+    preflight.main()
+    assert asked == [sharers, sharers]
 
 
 def test_days_without_a_gpu_stop_it(
