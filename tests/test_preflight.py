@@ -15,6 +15,7 @@ import base_model
 import preflight
 from command import StudyError
 from hub import Hub
+from lm import budget
 
 assert lm
 
@@ -86,11 +87,11 @@ def test_weights_that_processes_share_out_count_in_part(
     text = f"{{distributed_type: {kind}, num_processes: 8}}"
     (study / "launch/eight.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(study)
-    estimate, asked = preflight.training_memory, []
+    asked = []
 
     def training_memory(*arguments: Any) -> Any:
         asked.append(arguments[-1])
-        return estimate(*arguments)
+        return budget.training_memory(*arguments)
 
     monkeypatch.setattr(preflight, "training_memory", training_memory)
     preflight.main()

@@ -106,10 +106,10 @@ def _assert_trained_alike(
         assert of_two == pytest.approx(of_one, abs=2e-6)  # the last of six digits may round apart
     assert _losses(one, "validation")[STEPS] < _losses(one, "train")[1] - 0.1
     assert _rows(two) == _rows(one)
-    (of_one, of_two) = (load_file(study / ADAPTER) for study in (one, two))
-    assert of_one.keys() == of_two.keys()
-    for name, weight in of_one.items():
-        assert np.allclose(weight, of_two[name], rtol=0, atol=1e-5), name
+    (by_one, by_two) = (load_file(study / ADAPTER) for study in (one, two))
+    assert by_one.keys() == by_two.keys()
+    for name, weight in by_one.items():
+        assert np.allclose(weight, by_two[name], rtol=0, atol=1e-5), name
     # Killed and resumed: the first process alone tells, and the bytes are those of nobody killed.
     resumed = re.findall(rf"train_mixed: goes on from step (\d) of {STEPS}\n", said[two])
     assert resumed == ["2", "2", "4"]
@@ -221,7 +221,7 @@ def _trained(turn: int, prepare: Callable[[], None] = lambda: None) -> int | Non
                 timeout=timedelta(minutes=2),
             )
         sys.argv = ["train.py", "mixed"]
-        training.shard = _shard
+        _noting_shares()
         prepare()
         command.run_stage(train.main)
 
@@ -231,11 +231,17 @@ def _trained(turn: int, prepare: Callable[[], None] = lambda: None) -> int | Non
     return process.exitcode
 
 
-def _shard(model: Any, device: str) -> None:
-    """Shard it, and note how many bytes this process then holds of what is shared out."""
-    processes.shard(model, device)
-    parts = [each.to_local() for each in model.parameters() if isinstance(each, DTensor)]
-    Path(f"held_{command.RANK}").write_text(str(sum(part.nbytes for part in parts)))
+def _noting_shares() -> None:
+    """Note how many bytes this process holds of the weights that are shared out."""
+    trainer: Any = training.AnswerTrainer
+    wrap = trainer._wrap_model
+
+    def noting(self: Any, model: Any, *arguments: Any) -> Any:
+        parts = [each.to_local() for each in model.parameters() if isinstance(each, DTensor)]
+        Path(f"held_{command.RANK}").write_text(str(sum(part.nbytes for part in parts)))
+        return wrap(self, model, *arguments)
+
+    trainer._wrap_model = noting
 
 
 def _end_after(steps: int) -> None:
@@ -270,7 +276,7 @@ if __name__ == "__main__":
     import command
     import evaluate
     import train
-    from lm import answering, processes, training
+    from lm import answering, training
     from lm.processes import gather, is_sharded, launch
     from settings import read_settings
 
