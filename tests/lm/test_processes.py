@@ -165,11 +165,25 @@ def test_shipped_configurations_are_read(path: Path) -> None:
     import lm  # isort: skip  # before torch
     from accelerate.commands.config import load_config_from_file
 
-    from lm.processes import processes_of
+    from lm.processes import is_sharded, processes_of
 
     assert lm
     config = load_config_from_file(str(path))
     assert config.num_processes == processes_of(str(path)) >= 2
+    assert is_sharded(str(path)) == (path.name == "fsdp.yaml")
+
+
+def test_a_launched_process_leaves_no_sharding_to_accelerate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import lm  # isort: skip  # before torch
+    from lm.processes import launch
+
+    assert lm
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    launch(str(REPO / "launch/fsdp.yaml"))
+    assert "ACCELERATE_USE_FSDP" not in os.environ
 
 
 # --- the program ----------------------------------------------------------------------------------
