@@ -27,7 +27,7 @@ def load_base(folder: Path, precision: Precision, device: str | None = None) -> 
     Or on `device`; "auto" spreads the layers over all GPUs. With `nf4` the linear layers hold 4-bit
     NormalFloat weights, scales quantised again, and compute in `dtype` (QLoRA, Dettmers et al. 2023).
     """
-    device = device or local_device()
+    own = local_device()
     torch.backends.cuda.matmul.fp32_precision = matmul_precision(precision)
     dtype = getattr(torch, precision.dtype)
     quantization = None
@@ -43,10 +43,8 @@ def load_base(folder: Path, precision: Precision, device: str | None = None) -> 
         folder,
         dtype=dtype,
         quantization_config=quantization,
-        device_map=device,
-        attn_implementation=attention(
-            precision, torch.cuda.is_available() and is_flash_attn_2_available()
-        ),
+        device_map=device or own,
+        attn_implementation=attention(precision, own != "cpu" and is_flash_attn_2_available()),
         local_files_only=True,
         use_safetensors=True,
     )
