@@ -15,7 +15,7 @@ from typing import Any
 from command import run_stage, write_json, write_log
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
-from lm.processes import launch
+from lm.processes import is_sharded, launch
 from prompts.checks import CheckedInstruction, load_ten
 from prompts.encode import Encoder
 from prompts.format import write_prompt
@@ -82,7 +82,9 @@ def main() -> None:
     settings = read_settings(
         "seed", "prompt_format", "instructify", "labels", "precision", "evaluate", "launch"
     )
-    launch(settings.launch)
+    # A model that one GPU may not hold answers in one process, its layers spread over all GPUs.
+    spread = is_sharded(settings.launch)
+    launch(None if spread else settings.launch)
     make_repeatable(settings.seed)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(Path(settings.instructify.templates), labels.names)
@@ -92,7 +94,7 @@ def main() -> None:
     tokenizer = load_tokenizer(BASE)
     system = System(
         name,
-        load_system(BASE, ADAPTERS[name], settings.precision),
+        load_system(BASE, ADAPTERS[name], settings.precision, "auto" if spread else None),
         {task: Encoder(tokenizer, settings.prompt_format, each) for task, each in shots.items()},
         limits.batch_size,
     )

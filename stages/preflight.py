@@ -17,7 +17,7 @@ from lm.budget import (
     training_memory,
     training_operations,
 )
-from lm.processes import processes_of
+from lm.processes import is_sharded, processes_of
 from lm.source import FOUND, PARTIAL, look_up
 from rows.tables import INSTRUCTIONS, read_table
 from settings import Precision, Train, read_settings
@@ -48,13 +48,17 @@ def main() -> None:
     settings = read_settings("base_model", "precision", "train", "launch")
     train, precision = settings.train, settings.precision
     processes = processes_of(settings.launch)
+    sharers = processes if is_sharded(settings.launch) else 1
 
     found = look_up(settings.base_model, PARTIAL)
     shape = shape_of(found.config, train.lora_layers)
     device = this_device(precision.dtype)
     works = [work_of(name, path, train, processes) for name, path in TRAINING_ROWS.items()]
     memory = max(
-        (training_memory(shape, precision, train, work.longest, work.answer) for work in works),
+        (
+            training_memory(shape, precision, train, work.longest, work.answer, sharers)
+            for work in works
+        ),
         key=lambda each: each.total,
     )
     seconds = {
@@ -124,6 +128,7 @@ def require_fit(memory: Memory, device: Device, precision: Precision, train: Tra
             ("precision.dtype: bfloat16", precision.dtype == "float32"),
             ("train.gradient_checkpointing: true", not train.gradient_checkpointing),
             ("a smaller train.batch_size with more gradient_accumulation", train.batch_size > 1),
+            ("launch: launch/fsdp.yaml over several GPUs", device.is_gpu),
             ("a smaller base model or a larger device", True),
         )
         if helps

@@ -11,6 +11,7 @@ import numpy as np
 from command import run_stage, write_json, write_log
 from lm.answering import answer_prompts
 from lm.base import load_base, load_tokenizer, make_repeatable
+from lm.processes import is_sharded
 from prompts.encode import Encoder
 from rows.predictions import PREDICTIONS, label_rows, write_sentiment_predictions
 from rows.tables import INSTRUCTIONS, STATES, read_table
@@ -24,7 +25,7 @@ SYSTEM = "original_probe"
 
 
 def main() -> None:
-    settings = read_settings("seed", "prompt_format", "labels", "precision", "evaluate")
+    settings = read_settings("seed", "prompt_format", "labels", "precision", "evaluate", "launch")
     make_repeatable(settings.seed)
     names, size = settings.labels.names, settings.evaluate.batch_size
 
@@ -33,7 +34,8 @@ def main() -> None:
     unseen = np.array(read["state"].to_pylist(), dtype=np.float32)
     train = read_table(ROWS / "train.parquet", INSTRUCTIONS)
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
-    model = load_base(BASE, settings.precision).eval()
+    spread = "auto" if is_sharded(settings.launch) else None
+    model = load_base(BASE, settings.precision, spread).eval()
     prompts = [encoder.prompt(text) for text in train["prompt"].to_pylist()]
     answers = answer_prompts(model, encoder, prompts, None, 0, size, f"{SYSTEM} train")
     states = np.array([answer.state.tolist() for answer in answers], dtype=np.float32)

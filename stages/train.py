@@ -17,7 +17,7 @@ from command import (
 )
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.checkpoints import hold_checkpoints, training_key
-from lm.processes import launch
+from lm.processes import is_sharded, launch
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
 from rows.tables import INSTRUCTIONS, read_table
@@ -36,6 +36,7 @@ def main() -> None:
     name, folder = f"train_{which}", Path(f"models/{which}_fine_tuned")
     settings = read_settings("training_seed", "prompt_format", "precision", "train", "launch")
     launch(settings.launch)
+    sharded = is_sharded(settings.launch)
     make_repeatable(settings.training_seed)
 
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
@@ -43,9 +44,9 @@ def main() -> None:
     validation = _encode(VALIDATION_ROWS, encoder, settings.train.max_length)
     recipe = (train, validation, settings.train, settings.precision, settings.training_seed)
 
-    with hold_checkpoints(name, training_key(BASE, *recipe)) as checkpoints:
-        model = load_base(BASE, settings.precision)
-        tuned, account = fine_tune(model, encoder, *recipe, checkpoints, name)
+    with hold_checkpoints(name, training_key(BASE, *recipe, sharded)) as checkpoints:
+        model = load_base(BASE, settings.precision, "cpu" if sharded else None)
+        tuned, account = fine_tune(model, encoder, *recipe, checkpoints, name, sharded)
         _save(tuned, folder)
         curves = Path("curves") / folder.name
         write_text(curves / "train.csv", _csv(account.train_losses))

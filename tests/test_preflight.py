@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ import base_model
 import preflight
 from command import StudyError
 from hub import Hub
+from lm import budget
 
 assert lm
 
@@ -74,6 +76,26 @@ def test_steps_too_large_for_the_memory_stop_it(
     assert "precision.quantization: nf4" in str(told.value)
     assert "train.gradient_checkpointing: true" in str(told.value)
     assert not (study / "data/preflight").exists()
+
+
+@pytest.mark.parametrize(("kind", "sharers"), [("MULTI_GPU", 1), ("FSDP", 8)])
+def test_weights_that_processes_share_out_count_in_part(
+    study: Path, monkeypatch: pytest.MonkeyPatch, change: Change, kind: str, sharers: int
+) -> None:
+    change(study / "profiles/small.yaml", "launch", "launch/eight.yaml")
+    (study / "launch").mkdir()
+    text = f"{{distributed_type: {kind}, num_processes: 8}}"
+    (study / "launch/eight.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(study)
+    asked = []
+
+    def training_memory(*arguments: Any) -> Any:
+        asked.append(arguments[-1])
+        return budget.training_memory(*arguments)
+
+    monkeypatch.setattr(preflight, "training_memory", training_memory)
+    preflight.main()
+    assert asked == [sharers, sharers]
 
 
 def test_days_without_a_gpu_stop_it(

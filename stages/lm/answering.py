@@ -240,7 +240,7 @@ def _generate(
         if not going or step == max_new_tokens - 1:
             break
         if 2 * len(going) <= len(alive):
-            keep = torch.tensor(going, device=tokens.device)
+            keep = torch.tensor(going)  # on the processor: layers may be on several GPUs
             alive = [alive[place] for place in going]
             tokens, mask = tokens[keep], mask[keep]
             cache.batch_select_indices(keep)

@@ -8,6 +8,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
+from lm import hear_quantiser
 from lm.processes import local_device
 from settings import Precision
 
@@ -20,17 +21,18 @@ def load_tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def load_base(folder: Path, precision: Precision) -> Any:
+def load_base(folder: Path, precision: Precision, device: str | None = None) -> Any:
     """The base model as precision says, on this process's GPU where there is one.
 
-    With `nf4` the linear layers hold 4-bit NormalFloat weights, scales quantised again, and compute
-    in `dtype` (QLoRA, Dettmers et al. 2023).
+    Or on `device`; "auto" spreads the layers over all GPUs. With `nf4` the linear layers hold 4-bit
+    NormalFloat weights, scales quantised again, and compute in `dtype` (QLoRA, Dettmers et al. 2023).
     """
-    device = local_device()
+    own = local_device()
     torch.backends.cuda.matmul.fp32_precision = matmul_precision(precision)
     dtype = getattr(torch, precision.dtype)
     quantization = None
     if precision.quantization == "nf4":
+        hear_quantiser()
         quantization = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -41,8 +43,8 @@ def load_base(folder: Path, precision: Precision) -> Any:
         folder,
         dtype=dtype,
         quantization_config=quantization,
-        device_map=device,
-        attn_implementation=attention(precision, device != "cpu" and is_flash_attn_2_available()),
+        device_map=device or own,
+        attn_implementation=attention(precision, own != "cpu" and is_flash_attn_2_available()),
         local_files_only=True,
         use_safetensors=True,
     )
@@ -69,13 +71,15 @@ def matmul_precision(precision: Precision) -> str:
     return "tf32" if precision.dtype == "bfloat16" else "ieee"
 
 
-def load_system(base: Path, adapter: Path | None, precision: Precision) -> Any:
-    """The model to be evaluated: the base, with its adapter where it has one.
+def load_system(
+    base: Path, adapter: Path | None, precision: Precision, device: str | None = None
+) -> Any:
+    """The model to be evaluated: the base, with its adapter where it has one, on `device` as above.
 
     An adapter over full-precision weights is added into them in memory (the same sums in another
     order, and fewer of them); over 4-bit weights it stays apart, since adding would round it.
     """
-    model = load_base(base, precision)
+    model = load_base(base, precision, device)
     if adapter is not None:
         from peft import PeftModel  # its import takes seconds, which the base alone can spare
 

@@ -244,7 +244,11 @@ def _head_on(model: Any, positions: Tensor) -> Iterator[None]:
 
     def choose(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         states = hidden[0]
-        return (states[positions],) if states.shape[:2] == positions.shape else hidden
+        return (
+            (states[positions.to(states.device)],)
+            if states.shape[:2] == positions.shape
+            else hidden
+        )
 
     bare = getattr(model, "module", model)  # of a model in DistributedDataParallel
     hook = bare.get_output_embeddings().register_forward_pre_hook(choose)

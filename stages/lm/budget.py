@@ -17,7 +17,7 @@ from settings import Precision, Train
 
 # Bytes of a weight in NF4: half, and an 8-bit scale for each 64 with one of 32 bits for 256 of those
 # (double quantisation, Dettmers et al. 2023, section 3).
-_NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
+_NF4, _SCALES = 0.5, 1 / 64 + 4 / (64 * 256)
 _BYTES = {"float32": 4, "bfloat16": 2}
 # The share of the matmul peak that a training reaches: published ones on GPUs, the default's own.
 _SHARE_ON_GPU, _SHARE_ON_CPU = 0.4, 0.6
@@ -84,23 +84,28 @@ class Memory:
         return self.weights + self.adapter + self.activations
 
 
-def weights_bytes(shape: Shape, precision: Precision) -> int:
-    """Bytes of the weights in memory; with nf4 the layers' linear ones alone are quantised."""
+def weights_bytes(shape: Shape, precision: Precision, sharers: int = 1) -> int:
+    """Bytes of the weights in memory; with nf4 the layers' linear ones alone are quantised.
+
+    Of those each of several `sharers` holds its part, and whole two layers: one that computes and the
+    next. 4-bit scales are not shared.
+    """
     width = _BYTES[precision.dtype]
-    if precision.quantization == "none":
-        return shape.parameters * width
-    return round(shape.linear * _NF4 + (shape.parameters - shape.linear) * width)
+    linear, scales = (width, 0.0) if precision.quantization == "none" else (_NF4, _SCALES)
+    held = 1.0 if sharers == 1 else min(1.0, 1 / sharers + 2 / shape.layers)
+    rest = (shape.parameters - shape.linear) * width
+    return round(shape.linear * (linear * held + scales) + rest)
 
 
 def training_memory(
-    shape: Shape, precision: Precision, train: Train, longest: int, answer: int
+    shape: Shape, precision: Precision, train: Train, longest: int, answer: int, sharers: int = 1
 ) -> Memory:
     """Estimate the memory of a step on `train.batch_size` rows of `longest` tokens.
 
-    `answer` of them are the answer's, whose logits alone are computed. An adapter's weight takes 16
-    bytes: itself, its gradient and AdamW's two moments, in 32 bits. Of each layer the backward pass
-    keeps some 8 vectors of the hidden size and 5 of the feed-forward one a token; with checkpointing
-    the layer's input alone, and the rest of one layer at a time.
+    `answer` of them are the answer's, whose logits alone are computed; `sharers` as above. An adapter's
+    weight takes 16 bytes: itself, its gradient and AdamW's two moments, in 32 bits. Of each layer the
+    backward pass keeps some 8 vectors of the hidden size and 5 of the feed-forward one a token; with
+    checkpointing the layer's input alone, and the rest of one layer at a time.
     """
     width = _BYTES[precision.dtype]
     tokens = train.batch_size * longest
@@ -109,7 +114,7 @@ def training_memory(
     activations = layer + kept if train.gradient_checkpointing else layer * shape.adapted_layers
     logits = train.batch_size * answer * shape.vocabulary * 4 * 3  # logits, log-softmax, gradient
     return Memory(
-        weights=weights_bytes(shape, precision),
+        weights=weights_bytes(shape, precision, sharers),
         adapter=16 * train.lora_rank * shape.adapted,
         activations=activations + logits,
     )

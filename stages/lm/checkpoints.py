@@ -33,6 +33,7 @@ def training_key(
     settings: Train,
     precision: Precision,
     seed: int,
+    sharded: bool = False,
 ) -> str:
     """A hash of everything that decides a training's adapter and losses."""
     weights = [*base.glob("*.safetensors"), base / "config.json"]
@@ -44,6 +45,7 @@ def training_key(
         "precision": precision.model_dump(),
         "seed": seed,
         "processes": PROCESSES,  # each adds its batches to an update
+        "sharded": sharded,
         "code": [_sha256(path) for path in code],
         "libraries": [version(name) for name in _LIBRARIES],
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

@@ -6,7 +6,7 @@ What they share out they gather again; `command.RANK` is 0 in the first of them 
 import os
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,18 +19,27 @@ _Found = TypeVar("_Found")
 def processes_of(config: str | None) -> int:
     """How many processes, on all machines, the file `config` of `accelerate launch` starts.
 
-    1 where it is None. Raises `StudyError` for a file that is not there or not data parallel.
+    1 where it is None. Raises `StudyError` for a file that is not there or of another kind.
     """
     if config is None:
         return 1
-    content = read_yaml(Path(config))
-    given = content if isinstance(content, dict) else {}
+    given = _read(config)
     kind, count = given.get("distributed_type"), given.get("num_processes")
-    if kind != "MULTI_GPU":
-        raise StudyError(f"{config}: distributed_type = {kind!r}; allowed: MULTI_GPU")
+    if kind not in ("MULTI_GPU", "FSDP"):
+        raise StudyError(f"{config}: distributed_type = {kind!r}; allowed: MULTI_GPU, FSDP")
     if not isinstance(count, int) or count < 2:
         raise StudyError(f"{config}: num_processes = {count!r}; allowed: a number from 2")
     return count
+
+
+def is_sharded(config: str | None) -> bool:
+    """Whether the processes that the file `config` starts share out the base model's weights."""
+    return processes_of(config) > 1 and _read(str(config))["distributed_type"] == "FSDP"
+
+
+def _read(config: str) -> dict[str, Any]:
+    content = read_yaml(Path(config))
+    return content if isinstance(content, dict) else {}
 
 
 def launch(config: str | None) -> None:
@@ -40,6 +49,7 @@ def launch(config: str | None) -> None:
     `StudyError` as `processes_of` does.
     """
     if config is None or "LOCAL_RANK" in os.environ:
+        os.environ.pop("ACCELERATE_USE_FSDP", None)  # `shard` does it, see there
         return
     processes_of(config)
     from accelerate.commands.launch import launch_command, launch_command_parser
@@ -70,6 +80,31 @@ def local_device() -> str:
         )
     torch.cuda.set_device(place)
     return f"cuda:{place}"
+
+
+def shard(model: Any, device: str) -> None:
+    """Share out the frozen weights of a PEFT model on the processor: a part stays on each `device`.
+
+    FSDP (Zhao et al. 2023; here torch's `fully_shard`) puts a decoder layer's weights together where
+    the layer computes, and lets go of them after it. 4-bit ones travel as they are. The adapter, what
+    stands outside of the layers and the 4-bit weights' scales are on every device whole; the adapter's
+    gradients are averaged as ever. (Accelerate's own FSDP would shard the adapter with the layer, for
+    which both must have one type of numbers, and it does not run on a CPU, where this is tested.)
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import DTensor
+
+    base = model.get_base_model()
+    mesh = init_device_mesh(torch.device(device).type, (PROCESSES,))
+    trained = {each for each in model.parameters() if each.requires_grad}
+    for module in base.modules():
+        if type(module).__name__ in base._no_split_modules:
+            fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=trained)
+    whole = {each for each in model.parameters() if not isinstance(each, DTensor)}
+    fully_shard(model, mesh=mesh, ignored_params=whole)  # one root: the layers' gathering overlaps
+    for tensor in (*whole, *model.buffers()):
+        tensor.data = tensor.to(device)
 
 
 def gather(found: dict[int, _Found]) -> dict[int, _Found]:

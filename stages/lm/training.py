@@ -15,6 +15,7 @@ from datasets import Dataset
 from peft import LoraConfig, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import (
@@ -30,6 +31,7 @@ from trl import SFTConfig, SFTTrainer
 from command import PROCESSES, RANK, StudyError, in_words
 from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
+from lm.processes import local_device, shard
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
 
@@ -59,6 +61,7 @@ class AnswerTrainer(SFTTrainer):
     """
 
     started = 0.0  # on the clock of `perf_counter`, less the seconds before a checkpoint
+    sharded = False  # whether several processes share out the base's weights
 
     def compute_loss(
         self,
@@ -106,6 +109,18 @@ class AnswerTrainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         rows = _joined(self.train_dataset)[:-1]
         return LengthSampler(rows, self.args.train_batch_size, self.args.seed, PROCESSES)
+
+    def _move_model_to_device(self, model: Any, device: Any) -> None:
+        """Leave it where `load_base` has put it, or `shard` will."""
+
+    def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
+        """Average the gradients of an adapter whose base is shared out, which the trainer would refuse."""
+        if not self.sharded:
+            return super()._wrap_model(model, training, dataloader)
+        model = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        frozen = [name for name, each in model.named_parameters() if not each.requires_grad]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, frozen)
+        return DistributedDataParallel(model, forward_sync_buffers=False)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write adapter, optimizer, scheduler, generators, losses and place in the data, all or nothing."""
@@ -214,17 +229,20 @@ def fine_tune(
     seed: int,
     checkpoints: Path,
     name: str,
+    sharded: bool = False,
 ) -> tuple[Any, Trained]:
     """Train a LoRA adapter on `model`; give the PEFT model and its account.
 
     LoRA (Hu et al. 2022) on all linear modules but the LM head, of all layers or of the last
     `settings.lora_layers`; AdamW, linear decay after a warm-up. An update has the batches of all
     processes. Goes on from the newest checkpoint in the folder `checkpoints`, which has those of this
-    very training alone. Raises `StudyError` for more layers than the base has.
+    very training alone. With `sharded` the processes share out the weights of `model`, which is on the
+    processor. Raises `StudyError` for more layers than the base has.
     """
     cuda = torch.cuda.is_available()
-    # With checkpointing, activations are computed twice and a cache would be filled twice.
-    share = not settings.gradient_checkpointing
+    # With checkpointing, activations are computed twice and a cache would be filled twice. A sharded
+    # layer's weights are there for gradients of what it gives, not for those of its keys and values.
+    share = not settings.gradient_checkpointing and not sharded
 
     def collate_rows(rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
         prompts = [row["prompt_ids"] for row in rows]
@@ -292,6 +310,9 @@ def fine_tune(
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    trainer.sharded = sharded
+    if sharded:
+        shard(trainer.model, local_device())
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.started = time.perf_counter()

@@ -1,11 +1,13 @@
-"""The base in memory: what a GPU computes with, decided by functions that need none."""
+"""The base in memory: what a GPU computes with, decided by functions that need none; what is said."""
 
 import lm  # isort: skip  # before torch
+import logging
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from lm.base import attention, matmul_precision
+from lm.base import attention, load_base, matmul_precision
 from settings import Precision
 
 assert lm
@@ -22,3 +24,18 @@ def test_what_computes_attention_and_how_exact_float32_is(
     assert attention(full, flash=True) == "sdpa"  # FlashAttention has no float32
     assert matmul_precision(half) == "tf32"
     assert matmul_precision(full) == "ieee"
+
+
+def test_the_quantiser_is_heard_once_a_weight_has_4_bits(
+    toy_shards: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("bitsandbytes")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [lm._HELD])
+    logging.getLogger("bitsandbytes.backends").warning("a kernel is missing")
+    load_base(toy_shards, Precision(dtype="bfloat16", quantization="none"))
+    assert "a kernel is missing" not in caplog.text
+    load_base(toy_shards, Precision(dtype="bfloat16", quantization="nf4"))
+    assert caplog.text.count("a kernel is missing") == 1
+    logger.warning("another one is missing")
+    assert "another one is missing" in caplog.text

@@ -56,6 +56,16 @@ def test_the_counts_are_mistrals_published_ones() -> None:
     assert 4.0e9 < weights_bytes(shape, NF4) < 4.3e9
 
 
+def test_of_weights_that_are_shared_out_each_holds_its_part_and_two_layers() -> None:
+    shape = shape_of(mistral_7b(), None)
+    whole, part = weights_bytes(shape, NF4), weights_bytes(shape, NF4, 8)
+    assert whole - part == pytest.approx(shape.linear / 2 * (1 - 1 / 8 - 2 / 32), rel=1e-6)
+    memory = training_memory(shape, NF4, TRAIN, 512, 8, 8)
+    assert memory.weights == part
+    toy = shape_of(LlamaConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2), None)
+    assert weights_bytes(toy, FP32, 2) == weights_bytes(toy, FP32)
+
+
 def test_adapters_on_the_last_layers_alone_are_fewer() -> None:
     every, last = shape_of(mistral_7b(), None), shape_of(mistral_7b(), 8)
     assert last.adapted == every.adapted // 4

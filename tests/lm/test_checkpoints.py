@@ -212,6 +212,7 @@ def test_the_key_changes_with_all_that_decides_the_result_and_with_nothing_else(
         {**recipe, "settings": SETTINGS.model_copy(update={"learning_rate": 0.02})},
         {**recipe, "precision": Precision(dtype="bfloat16", quantization="none")},
         {**recipe, "seed": 8},
+        {**recipe, "sharded": True},
     ]
     keys = {training_key(**other) for other in others}
     same = {**recipe, "settings": SETTINGS.model_copy(update={"checkpoint_every": 3})}
