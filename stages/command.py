@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 import resource
 import select
 import signal
@@ -20,6 +21,28 @@ RANK = int(os.environ["RANK"]) if _LAUNCHED else 0  # of this one; the first alo
 
 class StudyError(Exception):
     """A mistake that a person can mend: its text says what is wrong, where, and how to mend it."""
+
+
+class _Shown(reprlib.Repr):
+    """Python's `repr`, cut where a value is long, nested or huge."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 120
+        self.maxlist = self.maxdict = 12
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python refuses to spell out an integer of more than 4,300 digits.
+        huge = value.bit_length() > 400
+        return f"<an integer of {value.bit_length()} bits>" if huge else repr(value)
+
+
+_SHOWN = _Shown()
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: on one line, and short whatever a file holds."""
+    return _SHOWN.repr(value)
 
 
 def run_stage(main: Callable[[], None]) -> None:

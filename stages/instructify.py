@@ -22,12 +22,15 @@ def main() -> None:
     pool = read_templates(Path(settings.instructify.templates), labels)
     trained = [template for template in pool if not template.held_out]
 
+    # All is made before anything is written: what fails leaves an earlier run as it was.
+    tables: dict[str, pa.Table] = {}
+
     # The test split is asked in every wording, training and validation in the trained ones alone.
     for split, wordings in (("train", trained), ("validation", trained), ("test", pool)):
         rows = read_table(PREPARED / "sentiment" / f"{split}.parquet", SENTIMENT)
         seed = f"{settings.seed}:templates:{split}"
         table = write_sentiment(rows, wordings, labels, settings.prompt_format, seed)
-        write_table(INSTRUCTIONS_DIR / "sentiment" / f"{split}.parquet", table)
+        tables[f"sentiment/{split}"] = table
         print(f"sentiment {split}: {len(table)} instructions in {len(wordings)} wordings")
 
     # Some of the test rows in every other wording as well: how much does the wording alone decide?
@@ -38,14 +41,16 @@ def main() -> None:
         others = [at for at in sorted(drawn) if table["template"][at].as_py() != template.id]
         some = rows.take(pa.array(others, pa.int64())).combine_chunks()
         parts.append(write_sentiment(some, [template], labels, settings.prompt_format, ""))
-    write_table(INSTRUCTIONS_DIR / "sentiment/wordings.parquet", concat(parts))
+    tables["sentiment/wordings"] = concat(parts)
     print(f"sentiment wordings: {count} test rows in each of {len(pool)}")
 
     for split in ("train", "test"):
         rows = read_table(PREPARED / "general" / f"{split}.parquet", GENERAL)
         table = write_general(rows, settings.prompt_format)
-        write_table(INSTRUCTIONS_DIR / "general" / f"{split}.parquet", table)
+        tables[f"general/{split}"] = table
         print(f"general {split}: {len(table)} instructions")
+    for name, table in tables.items():
+        write_table(INSTRUCTIONS_DIR / f"{name}.parquet", table)
     write_log("instructify")
 
 

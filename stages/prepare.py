@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from command import StudyError, run_stage, write_json, write_log
 from rows.checks import (
@@ -14,6 +15,7 @@ from rows.checks import (
     contradictions,
     general_check,
     remove_leaks,
+    require_labels,
     require_rows,
     sentiment_check,
     stop_at_too_many,
@@ -47,6 +49,7 @@ def main() -> None:
     general = prepare_general(files, similarity, settings.seed)
     stop_at_too_many([sentiment, *general], settings.prepare.max_rejected_share)
     require_rows(sentiment, "sentiment")
+    require_labels(sentiment, settings.labels.names)
     for checked in general:
         require_rows(checked, "general instructions")
     tasks = [
@@ -55,10 +58,12 @@ def main() -> None:
         if isinstance(source, TasksSource)
     ]
 
+    # All is made before anything is written: what fails leaves an earlier run as it was.
+    tables: dict[str, pa.Table] = {}
     counts: dict[str, dict[str, int]] = {}
     for split in ("train", "validation", "test"):
         rows = [{"row_id": row.row_id, **row.values} for row in sentiment.rows[split]]
-        write_table(PREPARED / "sentiment" / f"{split}.parquet", table_of(rows, SENTIMENT))
+        tables[f"sentiment/{split}"] = table_of(rows, SENTIMENT)
         counts[split] = {
             name: sum(row["label"] == name for row in rows) for name in settings.labels.names
         }
@@ -72,15 +77,15 @@ def main() -> None:
             for number, part in enumerate(parts)
             for row in part
         ]
-        write_table(PREPARED / "general" / f"{split}.parquet", table_of(rows, GENERAL))
+        tables[f"general/{split}"] = table_of(rows, GENERAL)
     aside = [
         {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
         for checked in (sentiment, *general)
         for row in checked.aside
     ]
-    write_table(PREPARED / "rejected.parquet", table_of(aside, REJECTED))
+    tables["rejected"] = table_of(aside, REJECTED)
     raters = rate(sentiment, settings.sources.sentiment, settings.seed)
-    write_table(PREPARED / "raters.parquet", table_of(raters, RATERS))
+    tables["raters"] = table_of(raters, RATERS)
 
     contradicting = contradictions(sentiment)
     n_test = len(sentiment.rows["test"])
@@ -93,6 +98,8 @@ def main() -> None:
         "n_test": n_test,
         "smallest_difference": what_can_show(n_test),
     }
+    for name, table in tables.items():
+        write_table(PREPARED / f"{name}.parquet", table)
     write_json(Path("metrics/prepare.json"), account)
     write_log("prepare")
     if count := contradicting["all"]["rows"]:

@@ -6,15 +6,17 @@ what stands in that call is what `dvc.yaml` must name under the stage's `params`
 
 import difflib
 import re
-from itertools import pairwise
+from collections.abc import Collection, Iterable
+from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -22,14 +24,26 @@ from pydantic import (
     model_validator,
 )
 
-from command import StudyError
+from command import StudyError, shown
 
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def _no_truth(value: Any) -> Any:
+    """`take: {train: yes}` is a slip, and not one row."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number (YAML takes yes, no, on and off for true and false)")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth)]
+Number = Annotated[float, BeforeValidator(_no_truth)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
+Count = Annotated[Whole, Field(ge=1)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 Split = Literal["train", "validation", "test"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -53,12 +67,21 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
+def _named_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("names a column twice")
+    return names
+
+
+Header = Annotated[list[str], Field(min_length=1), AfterValidator(_named_once)]
+
+
 # --- params.yaml ------------------------------------------------------------------------------
 
 
 class Prepare(Section):
     max_rejected_share: Share
-    leak_similarity: Annotated[float, Field(gt=0, le=1)]
+    leak_similarity: Annotated[Number, Field(gt=0, le=1)]
 
 
 class Instructify(Section):
@@ -78,8 +101,8 @@ class Mix(Section):
 
 
 class Compare(Section):
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    margin: Annotated[float, Field(gt=0, lt=1)]
+    confidence: Annotated[Number, Field(gt=0.5, lt=1)]
+    margin: Annotated[Number, Field(gt=0, lt=1)]
 
 
 class Params(Section):
@@ -120,7 +143,14 @@ class Reading(Section):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     quoting: bool = True
     encoding: str = "utf-8"
-    header: Annotated[list[str], Field(min_length=1)] | None = None
+    header: Header | None = None
+
+    @field_validator("delimiter")
+    @classmethod
+    def _parts_fields(cls, delimiter: str | None) -> str | None:
+        if delimiter in ("\n", "\r", '"'):
+            raise ValueError("parts no fields: a line end or a quotation mark means something else")
+        return delimiter
 
     @field_validator("encoding")
     @classmethod
@@ -135,8 +165,8 @@ class Reading(Section):
 class Band(Section):
     """The ratings that make a label: min <= rating <= max, either end open where null."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Number | None = None
+    max: Number | None = None
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
@@ -152,7 +182,7 @@ class Ratings(Section):
     """A second file with every single rater's rating, joined by a column of both files."""
 
     member: Annotated[list[str], Field(min_length=1)]
-    header: Annotated[list[str], Field(min_length=1)]
+    header: Header
     id: str
     column: str
 
@@ -182,6 +212,7 @@ class FilesSource(Origin):
 
     @model_validator(mode="after")
     def _fixed(self) -> Self:
+        _only_given(self.splits, sha256=self.sha256, expected_rows=self.expected_rows)
         for split, place in self.splits.items():
             if "://" not in place:
                 continue
@@ -205,6 +236,19 @@ class HubSource(Origin):
     splits: dict[Split, Annotated[str, Field(min_length=1)]]
     reading: Reading = Reading()
     expected_rows: dict[Split, Count] = {}
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        _only_given(self.splits, expected_rows=self.expected_rows)
+        return self
+
+
+def _only_given(splits: Collection[Split], **held: Collection[Split]) -> None:
+    """What is held of a split that is not there would be held of nothing."""
+    for key, named in held.items():
+        for split in named:
+            if split not in splits:
+                raise ValueError(f"{key} names {split}, splits does not")
 
 
 def _splits_given(splits: dict[Split, Any]) -> None:
@@ -257,6 +301,10 @@ class _Sentiment(SentimentRows):
         for split in ("validation", "test"):
             if split not in splits and not getattr(self, f"{split}_share"):
                 raise ValueError(f"splits has no {split}: say {split}_share, the share split off")
+            if split in splits and getattr(self, f"{split}_share"):
+                raise ValueError(f"splits has a {split}: {split}_share would split off nothing")
+        if (self.validation_share or 0) + (self.test_share or 0) >= 1:
+            raise ValueError("validation_share and test_share together leave no row to train on")
         return self
 
 
@@ -291,6 +339,8 @@ class GeneralRows(Section):
             raise ValueError("general instructions have the splits train and test alone")
         if "test" not in splits and not self.test_share:
             raise ValueError("splits has no test: say test_share, the share split off")
+        if "test" in splits and self.test_share:
+            raise ValueError("splits has a test: test_share would split off nothing")
         return self
 
 
@@ -376,9 +426,9 @@ class Precision(Section):
 
 
 class Train(Section):
-    epochs: Annotated[float, Field(gt=0)]
-    learning_rate: Annotated[float, Field(gt=0, lt=1)]
-    warmup_steps: Annotated[int, Field(ge=0)]
+    epochs: Annotated[Number, Field(gt=0)]
+    learning_rate: Annotated[Number, Field(gt=0, lt=1)]
+    warmup_steps: Annotated[Whole, Field(ge=0)]
     batch_size: Count
     gradient_accumulation: Count
     gradient_checkpointing: bool
@@ -386,7 +436,7 @@ class Train(Section):
     lora_rank: Count
     lora_alpha: Count
     lora_dropout: Share
-    max_length: Annotated[int, Field(ge=8)]
+    max_length: Annotated[Whole, Field(ge=8)]
     validate_every: Count
     checkpoint_every: Count
 
@@ -461,7 +511,7 @@ def read_settings(*sections: str) -> Settings:
     params = _validated(PARAMS, Params)
     path = PROFILES / f"{params.profile}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
+        known = ", ".join(sorted(each.stem for each in PROFILES.glob("*.yaml") if each.is_file()))
         raise StudyError(
             f"{PARAMS}: profile = {params.profile!r}: no file {path}; there is {known}"
         )
@@ -472,26 +522,84 @@ def read_settings(*sections: str) -> Settings:
 def read_yaml(path: Path) -> Any:
     """Read one YAML document with the safe loader; a key given twice is an error."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read: {error}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2026-99-99
-        raise StudyError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        byte = f"byte {error.object[error.start]:#04x}"
+        raise StudyError(
+            f"{path}: cannot be read: line {line} is not UTF-8 ({byte}): save the file as UTF-8"
+        ) from None
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        told = f"{error.problem}{where}"
+        if error.context and error.context_mark:
+            told = f"{error.context} begun in line {error.context_mark.line + 1}: {told}"
+        indent = ": indent with spaces" if "'\\t'" in told else ""
+        raise StudyError(f"{path}: not valid YAML: {told}{indent}") from None
+    except RecursionError:
+        raise StudyError(f"{path}: not valid YAML: is nested too deeply") from None
+    except (
+        Exception
+    ) as error:  # PyYAML lets whatever int(), a date or a table says of a value through
+        told = " ".join(str(error).split())
+        if not isinstance(error, ValueError | yaml.YAMLError):  # KeyError: 'x', of !!bool x
+            told = f"a value does not fit its tag ({type(error).__name__}: {told})"
+        raise StudyError(f"{path}: not valid YAML: {told}") from None
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
+    """The safe loader, for what people write: no key twice, no text that no file can hold, and no
+    aliases in aliases that grow to gigabytes."""
+
+    _MOST = 100_000  # values, every alias replaced by what it stands for
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        self._expanded(node, {})
+        return super().construct_document(node)
+
+    def _expanded(self, node: yaml.Node, sizes: dict[int, int]) -> int:
+        """How many values `node` holds; `sizes` has those of the nodes seen, 0 while under way."""
+        if id(node) in sizes:
+            if not sizes[id(node)]:
+                self._refuse("an anchor holds its own alias", node)
+            return sizes[id(node)]
+        sizes[id(node)] = 0
+        if isinstance(node, yaml.ScalarNode) and _NO_TEXT.search(node.value):
+            self._refuse("holds a NUL or half of a character (a lone surrogate)", node)
+        size = 1
+        for each in _nodes_in(node):
+            size += self._expanded(each, sizes)
+        if size > self._MOST:
+            self._refuse(f"holds more than {self._MOST:,} values, aliases replaced", node)
+        sizes[id(node)] = size
+        return size
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         merge = "tag:yaml.org,2002:merge"  # <<, which SafeLoader itself resolves
-        own = [key for key, _ in node.value if key.tag != merge]
-        keys = [self.construct_object(key, deep=True) for key in own]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
-                )
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag != merge and isinstance(key_node, yaml.ScalarNode):
+                key = self.construct_object(key_node)
+                if key in seen:
+                    self._refuse(f"the key {shown(key)} stands twice", key_node)
+                seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def _refuse(self, problem: str, node: yaml.Node) -> NoReturn:
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _nodes_in(node: yaml.Node) -> Iterable[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return chain(*node.value)
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
 
 
 def _validated(path: Path, model: type[_Model]) -> _Model:
@@ -513,7 +621,8 @@ def _described(model: type[BaseModel], problem: Any) -> str:
         for at, part in enumerate(problem["loc"])
         if not (part in kinds and at and _is_kinded(problem["loc"][:at]))
     ]
-    key = ".".join(path) or "(the whole file)"
+    key = ".".join(part if part.isprintable() else shown(part) for part in path)
+    key = key or "(the whole file)"
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "extra_forbidden":
@@ -523,10 +632,10 @@ def _described(model: type[BaseModel], problem: Any) -> str:
         return f"{key} is no setting; allowed here: {', '.join(allowed)}{meant}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}.kind is missing; allowed: {', '.join(_kinds(model, problem['loc']))}"
-    text = problem["msg"].removeprefix("Value error, ")
+    text = " ".join(problem["msg"].removeprefix("Value error, ").split())
     value = problem["input"]
-    shown = "" if isinstance(value, dict | BaseModel) else f" = {value!r}"
-    return f"{key}{shown}: {text}"
+    told = "" if isinstance(value, dict | BaseModel) else f" = {shown(value)}"
+    return f"{key}{told}: {text}"
 
 
 def _is_kinded(path: tuple[Any, ...]) -> bool:

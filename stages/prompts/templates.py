@@ -6,21 +6,22 @@ and the rows are then filled in as columns: a row's text is never parsed as a te
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import StrictUndefined, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from command import StudyError
+from command import StudyError, shown
 from prompts.format import PromptFormat, write_prompt
 from settings import read_yaml
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
 )
-_TEXT_MARK = "\ue000text\ue000"  # of Unicode's private use area
+_TEXT_MARK = "\0text\0"  # which no template and no label can hold: read_yaml refuses NUL
 
 
 class Template(BaseModel):
@@ -28,7 +29,7 @@ class Template(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: Annotated[str, Field(min_length=1)]
     instruction: str
     input: str = ""
     completion: str = "{{ label }}"
@@ -86,14 +87,15 @@ def read_templates(path: Path, labels: Sequence[str]) -> list[Template]:
 
 def _template(path: Path, place: int, entry: object, labels: Sequence[str]) -> Template:
     name = entry.get("id", place) if isinstance(entry, dict) else place
-    where = f"{path}: template {name}"
+    where = f"{path}: template {name if isinstance(name, str) and name else shown(name)}"
     try:
         template = Template.model_validate(entry)
     except ValidationError as error:
         fault = error.errors()[0]
         allowed = ", ".join(Template.model_fields)
         key = ".".join(map(str, fault["loc"]))
-        raise StudyError(f"{where}: {key}: {fault['msg']} (the keys are {allowed})") from None
+        told = "" if fault["type"] == "missing" else f" = {shown(fault['input'])}"
+        raise StudyError(f"{where}: {key}{told}: {fault['msg']} (the keys are {allowed})") from None
     for key, names in (
         ("instruction", {"text", "labels"}),
         ("input", {"text", "labels"}),
@@ -111,13 +113,15 @@ def _template(path: Path, place: int, entry: object, labels: Sequence[str]) -> T
         raise StudyError(f"{where}: the instruction is blank")
     answers = template.completions(labels)
     for label, answer in zip(labels, answers, strict=True):
-        if template.label_in(answer, labels) != label or not answer.strip():
+        if template.label_in(answer, labels) != label or not _bare(answer):
             raise StudyError(
-                f"{where}: completion: {label} cannot be read back from {answer!r}; each label needs "
+                f"{where}: completion: {label} cannot be read back from {shown(answer)}; each label needs "
                 "an answer of its own, with {{ label }} in it"
             )
         if answer != answer.strip():
-            raise StudyError(f"{where}: completion: {answer!r} begins or ends with white space")
+            raise StudyError(
+                f"{where}: completion: {shown(answer)} begins or ends with white space"
+            )
     return template
 
 
@@ -125,7 +129,9 @@ def _check(where: str, source: str, names: set[str]) -> None:
     """A template is text with `{{ name }}`: with nothing else it can neither loop nor reach out."""
     try:
         tree = _ENVIRONMENT.parse(source)
-    except TemplateError as error:
+    except RecursionError:
+        raise StudyError(f"{where}: no valid template: is nested too deeply") from None
+    except (TemplateError, ValueError) as error:  # ValueError: of a number too long
         raise StudyError(f"{where}: no valid template: {error}") from None
     for node in tree.body:
         parts = node.nodes if isinstance(node, nodes.Output) else [node]
@@ -134,7 +140,7 @@ def _check(where: str, source: str, names: set[str]) -> None:
                 continue
             if not isinstance(part, nodes.TemplateData):
                 allowed = ", ".join(f"{{{{ {name} }}}}" for name in sorted(names))
-                raise StudyError(f"{where}: may hold text and {allowed} alone: {source!r}")
+                raise StudyError(f"{where}: may hold text and {allowed} alone: {shown(source)}")
 
 
 def _render(source: str, **variables: str) -> str:

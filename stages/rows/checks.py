@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from command import StudyError
+from command import StudyError, shown
 from rows.leaks import near_duplicates
 from rows.raters import count_raters
 from rows.sources import RawRow, require_columns
@@ -217,7 +217,15 @@ def sentiment_check(raw: Iterable[RawRow], meaning: SentimentRows) -> Check:
     columns = meaning.columns
     named = [columns.text, columns.label or str(columns.rating)]
     require_columns(list(raw), named)
-    labels = {_scalar(value): label for value, label in meaning.label_values.items()}
+    labels: dict[str, str] = {}
+    for value, label in meaning.label_values.items():
+        if labels.setdefault(_scalar(value), label) != label:
+            raise StudyError(
+                f"sources.sentiment.label_values: {shown(value)} stands for {labels[_scalar(value)]} "
+                f"and for {label}: 1, 1.0 and '1' are one value"
+            )
+    known = ", ".join(labels)
+    truths = any(isinstance(value, bool) for value in meaning.label_values)
 
     def check(row: RawRow) -> Row | SetAside:
         text = row.values.get(columns.text)
@@ -231,19 +239,25 @@ def sentiment_check(raw: Iterable[RawRow], meaning: SentimentRows) -> Check:
             if value is None or value != value:  # NaN, as some Parquet files write null
                 problem = f"{columns.label} is null"
             elif label is None:
-                problem = f"{columns.label} {value!r} is not one of {', '.join(labels)}"
+                problem = f"{columns.label} {shown(value)} is not one of {known}"
+                if (
+                    truths
+                    and isinstance(value, str)
+                    and value.lower() in ("yes", "no", "on", "off")
+                ):
+                    problem += " (as YAML reads yes, no, on, off: quote them in label_values)"
         elif problem is None:
             rating = _number(value)
             label = next((name for name, b in meaning.bands.items() if b.holds(rating)), None)
             if math.isnan(rating):
-                problem = f"{columns.rating} {value!r} is not a number"
+                problem = f"{columns.rating} {shown(value)} is not a number"
             elif label is None:
                 return _raw_aside("neutral", row, f"neutral: {columns.rating} {rating:g}")
         if problem is None and label is not None:
             try:
                 ratings = _ratings(row.ratings)
-            except (TypeError, ValueError, OverflowError):
-                problem = f"ratings {row.ratings!r} is not a list of numbers"
+            except (TypeError, ValueError, OverflowError, RecursionError):
+                problem = f"ratings {shown(row.ratings)} is not a list of numbers"
             else:
                 counts = count_raters(ratings, label, meaning.bands)
                 agreement = counts["agreeing"] / counts["named"] if counts["named"] else None
@@ -262,7 +276,11 @@ def _ratings(found: Any) -> tuple[float, ...]:
     """Every rater's rating, from a list or its JSON; none where the source has none."""
     if found is None:
         return ()
-    return tuple(map(float, json.loads(found) if isinstance(found, str) else found))
+    numbers = json.loads(found) if isinstance(found, str) else found
+    ratings = tuple(map(float, numbers)) if isinstance(numbers, list) else (math.nan,)
+    if not all(map(math.isfinite, ratings)):
+        raise ValueError("not a list of numbers")
+    return ratings
 
 
 # --- general instructions ---------------------------------------------------------------------
@@ -284,7 +302,7 @@ def general_check(raw: Iterable[RawRow], meaning: GeneralRows) -> Check:
             row.problem
             or _text_problem(columns.instruction, instruction)
             or _text_problem(columns.output, output)
-            or (extra and _text_problem(str(columns.input), extra, may_be_blank=True))
+            or (extra is not None and _text_problem(str(columns.input), extra, may_be_blank=True))
         )
         if problem:
             return _raw_aside("rejected", row, problem)
@@ -300,6 +318,7 @@ def general_check(raw: Iterable[RawRow], meaning: GeneralRows) -> Check:
 
 _MENTION_OR_URL = re.compile(r"@\w+|https?://\S+|www\.\S+", re.IGNORECASE)
 _NOT_WORD = re.compile(r"[\W_]+")
+_WHOLE = re.compile(r"-?[0-9]+\.0+")  # as a file has whole numbers whose column once held a gap
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -308,7 +327,11 @@ def normalised(text: str) -> str:
 
     A text of nothing else (an emoji, say) is its own key.
     """
-    plain = _MENTION_OR_URL.sub(" ", html.unescape(html.unescape(text)))
+    try:
+        plain = html.unescape(html.unescape(text))
+    except ValueError:  # "&#" and more digits than Python makes a number of
+        plain = text
+    plain = _MENTION_OR_URL.sub(" ", plain)
     return _NOT_WORD.sub("", plain).casefold() or text.strip()
 
 
@@ -327,12 +350,13 @@ def _text_problem(column: str, value: Any, may_be_blank: bool = False) -> str | 
 
 
 def _scalar(value: Any) -> str:
-    """A label as files and YAML both spell it: 1, 1.0 and "1" are one value, so are True and true."""
+    """A label as files and YAML both spell it: 1, 1.0, "1" and "1.0" are one, so are True and true."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    spelt = str(value).strip()
+    return spelt.partition(".")[0] if _WHOLE.fullmatch(spelt) else spelt
 
 
 def _number(value: Any) -> float:
@@ -368,12 +392,25 @@ def stop_at_too_many(checked: Sequence[Checked], max_share: float) -> None:
     total = sum(account["in"] for part in checked for account in part.account.values())
     if total and len(bad) / total > max_share:
         first = "\n".join(f"  {row.source} row {row.number}: {row.reason}" for row in bad[:10])
-        reasons = Counter(re.sub(r"'.*?'|\d+", "…", row.reason) for row in bad)
-        counts = "\n".join(f"  {count:>7} × {reason}" for reason, count in reasons.most_common())
+        reasons = Counter(re.sub(r"'.*?'|\".*?\"|\d+", "…", row.reason) for row in bad)
+        counts = "\n".join(f"  {count:>7} × {reason}" for reason, count in reasons.most_common(10))
         raise StudyError(
             f"{len(bad)} of {total} rows are bad, more than prepare.max_rejected_share = "
             f"{max_share}. The first:\n{first}\nBy reason:\n{counts}"
         )
+
+
+def require_labels(checked: Checked, labels: Sequence[str]) -> None:
+    """Raise `StudyError` where a label is in no training row, or the test rows have one label alone."""
+    for split, needed in (("train", len(labels)), ("test", 2)):
+        there = Counter(row.stratum for row in checked.rows[split])
+        if len(there) < needed:
+            told = ", ".join(f"{label} {there[label]}" for label in labels)
+            raise StudyError(
+                f"sentiment: the rows of {split} lack a label ({told}): what is never "
+                f"{'learnt' if split == 'train' else 'asked'} cannot be judged; is the file sorted or "
+                "cut, do label_values or bands say what you mean? Raise take, or drop the label"
+            )
 
 
 def require_rows(checked: Checked, what: str) -> None:

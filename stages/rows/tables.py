@@ -91,8 +91,11 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file; `dvc repro` makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"{path}: cannot be read as Parquet: {error}") from None
+    except (pa.ArrowException, OSError) as error:
+        told = " ".join(str(error).split())
+        raise StudyError(
+            f"{path}: cannot be read as Parquet: {told}; `dvc repro` makes it"
+        ) from None
     if not table.schema.equals(schema):
         raise StudyError(
             f"{path}: has the columns {', '.join(table.schema.names)}, "

@@ -178,9 +178,9 @@ BAD_TEMPLATES: list[tuple[dict[str, Any], str]] = [
     (one(completion=""), "one: completion: negative cannot be read back from ''"),
     (one(completion="{{ label }}\n"), "one: completion: 'negative\\n' begins or ends with white"),
     # keys
-    (one(held_uot=True), "one: held_uot: "),
-    (one(held_out="maybe"), "one: held_out: "),
-    (one(id=5), "template 5: id: "),
+    (one(held_uot=True), "one: held_uot = True: "),
+    (one(held_out="maybe"), "one: held_out = 'maybe': "),
+    (one(id=5), "template 5: id = 5: "),
     (
         {"instruction": "{{ text }}"},
         "template 1: id: Field required (the keys are id, instruction,",

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from command import StudyError
+from command import StudyError, shown
 from rows.checks import (
     SPLITS,
     Check,
@@ -99,7 +99,7 @@ def test_a_rating_that_is_no_number_is_rejected(rating: object) -> None:
     aside = judged({"text": "a", "rating": rating}, RATED)
     assert isinstance(aside, SetAside)
     assert aside.kind == "rejected"
-    assert aside.reason == f"rating {rating!r} is not a number"
+    assert aside.reason == f"rating {shown(rating)} is not a number"
 
 
 def test_a_row_that_could_not_be_read_is_rejected_for_that() -> None:
@@ -181,7 +181,7 @@ def test_ratings_that_are_no_list_of_numbers_are_rejected(ratings: object) -> No
     aside = judge(RATED, RawRow("a.csv", 1, {"text": "a", "rating": 1}, ratings=ratings))
     assert isinstance(aside, SetAside)
     assert aside.kind == "rejected"
-    assert aside.reason == f"ratings {ratings!r} is not a list of numbers"
+    assert aside.reason == f"ratings {shown(ratings)} is not a list of numbers"
 
 
 def test_a_column_that_happens_to_be_called_ratings_is_no_rating() -> None:

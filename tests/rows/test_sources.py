@@ -195,7 +195,7 @@ def test_a_parquet_file_cut_in_the_middle_stops(folder: Path) -> None:
 def test_a_parquet_file_with_text_that_is_no_utf_8_stops(folder: Path) -> None:
     text = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": text}), folder / "a.parquet")
-    with pytest.raises(StudyError, match=r"a\.parquet: cannot be read as Parquet"):
+    with pytest.raises(StudyError, match=r"a\.parquet: column text: cannot be read as Parquet"):
         read("data/raw/a.parquet")
 
 
