@@ -535,6 +535,12 @@ def read_yaml(path: Path) -> Any:
         ) from None
     try:
         return yaml.load(text, _Loader)
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise StudyError(
+            f"{path}: not valid YAML: line {line} holds the character {shown(chr(error.character))}, "
+            "which YAML does not allow: take it out"
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -632,6 +638,8 @@ def _described(model: type[BaseModel], problem: Any) -> str:
         return f"{key} is no setting; allowed here: {', '.join(allowed)}{meant}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}.kind is missing; allowed: {', '.join(_kinds(model, problem['loc']))}"
+    if problem["type"] in ("model_type", "dict_type"):
+        problem["msg"] = "Input should be a mapping"
     text = " ".join(problem["msg"].removeprefix("Value error, ").split())
     value = problem["input"]
     told = "" if isinstance(value, dict | BaseModel) else f" = {shown(value)}"

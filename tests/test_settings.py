@@ -40,7 +40,7 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
     (PARAMS, "profile", "smal", ["profile = 'smal'", "profiles/smal.yaml", "there is small"]),
     (PARAMS, "prompt_format", "vicuna", ["prompt_format = 'vicuna'", "'alpaca' or 'chat'"]),
     (PARAMS, "prepare.max_rejected_share", 1.5, ["prepare.max_rejected_share = 1.5", "less than"]),
-    (PARAMS, "prepare", 0.1, ["prepare = 0.1", "valid dictionary"]),
+    (PARAMS, "prepare", 0.1, ["prepare = 0.1", "should be a mapping"]),
     (PARAMS, "instructify.templates", "../t.yaml", ["instructify.templates", "'../t.yaml'"]),
     (PARAMS, "instructify.templates", "/t.yaml", ["'/t.yaml'", "inside the repository"]),
     (PARAMS, "compare.confidence", 95, ["compare.confidence = 95", "less than 1"]),

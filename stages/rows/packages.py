@@ -2,17 +2,21 @@
 
 import hashlib
 import io
+import lzma
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from command import StudyError
 from rows.cache import cache_folder, hold
 from settings import Package
+
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 
 
 def fetch_package(package: Package) -> Path:
@@ -62,32 +66,34 @@ def read_member(archive: Path, members: Sequence[str]) -> bytes:
     """Read a file inside an archive, or inside an archive inside it: one name a level, in memory."""
     content, place = archive.read_bytes(), archive.name
     for member in members:
-        names, content_of = _open(content, place)
-        if member not in names:
-            close = [name for name in names if Path(name).name == Path(member).name]
-            hint = f"; did you mean {close[0]}?" if close else f"; it has {len(names)} members"
-            raise StudyError(f"{place}: has no member {member}{hint}")
-        content, place = content_of(member), f"{place}/{member}"
+        try:
+            names, content_of = _open(content)
+            if member in names:
+                content, place = content_of(member), f"{place}/{member}"
+                continue
+        # RuntimeError: it is encrypted; NotImplementedError: packed in a way that zipfile knows not
+        except (*_BROKEN, EOFError, OSError, RuntimeError) as error:
+            raise StudyError(f"{place}: is no readable zip or tar archive: {error}") from None
+        close = [name for name in names if Path(name).name == Path(member).name]
+        hint = f"; did you mean {close[0]}?" if close else f"; it has {len(names)} members"
+        raise StudyError(f"{place}: has no member {member}{hint}")
     return content
 
 
-def _open(content: bytes, place: str) -> tuple[list[str], Callable[[str], bytes]]:
+def _open(content: bytes) -> tuple[list[str], Callable[[str], bytes]]:
     """The names of an archive's files, and what reads one of them."""
-    try:
-        if zipfile.is_zipfile(io.BytesIO(content)):
-            zipped = zipfile.ZipFile(io.BytesIO(content))
-            return zipped.namelist(), zipped.read
-        tarred = tarfile.open(fileobj=io.BytesIO(content))  # noqa: SIM115  # in memory, read below
-        files = {member.name: member for member in tarred.getmembers() if member.isfile()}
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        zipped = zipfile.ZipFile(io.BytesIO(content))
+        return zipped.namelist(), zipped.read
+    tarred = tarfile.open(fileobj=io.BytesIO(content))  # noqa: SIM115  # in memory, read below
+    files = {member.name: member for member in tarred.getmembers() if member.isfile()}
 
-        def read(name: str) -> bytes:
-            file = tarred.extractfile(files[name])
-            assert file is not None  # it is a regular file
-            return file.read()
+    def read(name: str) -> bytes:
+        file = tarred.extractfile(files[name])
+        assert file is not None  # it is a regular file
+        return file.read()
 
-        return list(files), read
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise StudyError(f"{place}: is no readable zip or tar archive: {error}") from None
+    return list(files), read
 
 
 def sha256_of(*paths: Path) -> str:

@@ -74,10 +74,11 @@ def require_columns(rows: Sequence[RawRow], columns: Sequence[str]) -> None:
         there = list(dict.fromkeys(name for values in read for name in values))
         for column in columns:
             if read and column not in there:
+                told = ", ".join(map(_column, there[:20])) or "none"
+                more = ", ..." if len(there) > 20 else ""
                 raise StudyError(
-                    f"{file}: has no column {column}; it has {', '.join(map(_column, there[:20]))}"
-                    f"{', ...' if len(there) > 20 else ''} (columns are named in the profile, under "
-                    f"sources){_meant(column, there)}"
+                    f"{file}: has no column {column}; it has {told}{more} (columns are named in the "
+                    f"profile, under sources){_meant(column, there)}"
                 )
 
 
@@ -166,7 +167,7 @@ def _paths(split: str, place: str) -> list[Path]:
     # What exists is no pattern, whatever brackets its name has.
     found = [place] if os.path.lexists(place) else sorted(glob.glob(place, recursive=True))
     if not found:
-        raise StudyError(f"sources: splits.{split} = {place!r}: no such file")
+        raise StudyError(f"sources: splits.{split} = {shown(place)}: no such file")
     paths = [Path(path) for path in found]
     for path in paths:
         with _readable(path):
@@ -212,12 +213,12 @@ def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | Non
         found = sha256_of(*paths)
     if sha256 is None:
         raise StudyError(
-            f"sources: splits.{split} = {pattern!r} lies outside {RAW}/, where DVC sees no change: "
+            f"sources: splits.{split} = {shown(pattern)} lies outside {RAW}/, where DVC sees no change: "
             f"put it there, or pin it with\n  sha256:\n    {split}: {found}"
         )
     if found != sha256:
         raise StudyError(
-            f"sources: splits.{split} = {pattern!r} has the sha256 {found}, not {sha256} as in the "
+            f"sources: splits.{split} = {shown(pattern)} has the sha256 {found}, not {sha256} as in the "
             "profile: the data changed; correct sha256 if that is meant"
         )
 
