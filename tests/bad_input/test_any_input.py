@@ -33,11 +33,11 @@ from settings import SentimentFiles, read_settings, read_yaml
 LABELS = ["negative", "positive"]
 many = settings(
     deadline=None,
-    max_examples=4000,
-    derandomize=False,
+    max_examples=150,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-few = settings(many, max_examples=2500)
+few = settings(many, max_examples=60)
 
 
 @pytest.fixture(autouse=True)
