@@ -143,6 +143,17 @@ def test_a_parquet_file_cut_anywhere_is_refused(length: int) -> None:
         account_of(source_of("a.parquet"))
 
 
+@many
+@given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(1, 255)), min_size=1))
+def test_a_damaged_parquet_file_is_refused_or_gives_rows(changes: list[tuple[int, int]]) -> None:
+    damaged = bytearray(WHOLE)
+    for place, difference in changes:
+        damaged[place] ^= difference
+    Path("data/raw/a.parquet").write_bytes(damaged)
+    told = refused(lambda: account_of(source_of("a.parquet")))
+    assert not told or "a.parquet" in told
+
+
 # --- values as rows ---------------------------------------------------------------------------
 
 any_text = st.one_of(st.text(), st.text(st.characters(categories=["Cs", "Cc", "Cf", "L", "S"])))
