@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from hub import Hub
 
 REPO = Path(__file__).resolve().parents[1]
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 PARAMS: dict[str, Any] = {
     "profile": "small",

@@ -117,6 +117,8 @@ def _trained(prepare: Callable[[], None] = lambda: None) -> int | None:
     """Run `train.py mixed` in a process of its own, in which `prepare` is called before; its exit code."""
 
     def run() -> None:
+        # What was started with nohup or & ignores an interrupt, and so do its children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["train.py", "mixed"]
         prepare()
         command.run_stage(train.main)

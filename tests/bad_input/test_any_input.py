@@ -28,13 +28,13 @@ from prompts.templates import read_templates
 from rows.checks import check_splits, remove_leaks, sentiment_check, take_rows
 from rows.sources import RawRow, load_splits
 from rows.tables import REJECTED, SENTIMENT, table_of
-from settings import SentimentFiles, read_settings, read_yaml
+from settings import SentimentFiles, read_settings
+from yaml_file import read_yaml
 
 LABELS = ["negative", "positive"]
 many = settings(
     deadline=None,
     max_examples=150,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 few = settings(many, max_examples=60)
