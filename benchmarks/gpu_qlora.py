@@ -55,7 +55,8 @@ from lm.training import fine_tune
 from prompts.encode import Encoder, Example
 from prompts.templates import read_templates
 from rows.tasks_words import ANIMALS, COLOURS, WORDS
-from settings import Profile, read_yaml
+from settings import Profile
+from yaml_file import read_yaml
 
 assert lm
 

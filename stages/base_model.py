@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from command import run_stage, write_log
+from command import StudyError, run_stage, write_log
 from lm.source import FOUND, PARTIAL, place_base
 from settings import read_settings
 
@@ -13,6 +13,10 @@ BASE = Path("models/base")
 
 def main() -> None:
     settings = read_settings("base_model")
+    if not FOUND.is_file():
+        raise StudyError(
+            f"{FOUND}: no such file; `python stages/preflight.py` or `dvc repro` makes it"
+        )
     identity = json.loads(FOUND.read_text(encoding="utf-8"))
     try:
         place_base(settings.base_model, identity, PARTIAL)

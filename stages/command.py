@@ -1,5 +1,6 @@
 """What every stage script does alike: one-line errors, exit codes, figures of the clock and the machine."""
 
+import io
 import json
 import os
 import reprlib
@@ -17,6 +18,8 @@ _STARTED = time.perf_counter()  # a stage imports this first
 _LAUNCHED = "LOCAL_RANK" in os.environ  # by `accelerate launch`, see `lm.processes`
 PROCESSES = int(os.environ["WORLD_SIZE"]) if _LAUNCHED else 1  # that work as one, on all machines
 RANK = int(os.environ["RANK"]) if _LAUNCHED else 0  # of this one; the first alone tells and writes
+
+BAR_SECONDS = 0.5 if os.isatty(2) else 15.0  # between two states of a progress bar; lines of a log
 
 
 class StudyError(Exception):
@@ -54,6 +57,8 @@ def run_stage(main: Callable[[], None]) -> None:
     _end_with_dvc()
     if RANK:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale that lacks a sign ends no stage
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
     except StudyError as error:

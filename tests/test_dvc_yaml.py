@@ -18,6 +18,7 @@ PARAMS = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
 
 ROOMS = (
     "command",
+    "yaml_file",
     "settings",
     "rows",
     "prompts",

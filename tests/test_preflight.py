@@ -151,3 +151,13 @@ def test_a_missing_revision_stops_it(
     monkeypatch.chdir(study)
     with pytest.raises(StudyError, match="base_model someone/mistral@cccccccc: "):
         preflight.main()
+
+
+def test_a_base_that_preflight_has_not_found_is_not_placed(
+    study: Path, run_stage: RunStage
+) -> None:
+    done = run_stage(study, "base_model")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: data/preflight/base_model.json: no such file; `python")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (study / "models/base").exists()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from settings import HubBase, Params, Profile, read_yaml
+from settings import HubBase, Params, Profile
+from yaml_file import read_yaml
 
 REPO = Path(__file__).parents[1]
 PROFILES = sorted((REPO / "profiles").glob("*.yaml"))

@@ -4,7 +4,6 @@ Also how likely it finds a whole answer that others wrote. Batches are as large 
 """
 
 import gc
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from command import PROCESSES, RANK, StudyError
+from command import BAR_SECONDS, PROCESSES, RANK, StudyError
 from lm.batches import Group, answer_losses, begin, collate, forward, grouped, shared_length
 from lm.processes import gather
 from prompts.encode import Encoder
@@ -177,8 +176,7 @@ def _on_device(model: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _bar(total: int, name: str) -> Any:
-    quiet = 0.5 if os.isatty(2) else 15.0  # seconds between lines of a log file
-    return tqdm(total=total, desc=name, unit="row", mininterval=quiet, disable=RANK > 0)
+    return tqdm(total=total, desc=name, unit="row", mininterval=BAR_SECONDS, disable=RANK > 0)
 
 
 def _score(

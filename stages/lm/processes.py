@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from command import PROCESSES, StudyError
-from settings import read_yaml
+from yaml_file import read_yaml
 
 _Found = TypeVar("_Found")
 

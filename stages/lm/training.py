@@ -1,7 +1,6 @@
 """Supervised fine-tuning of an adapter with TRL, loss on the answers alone."""
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
-from command import PROCESSES, RANK, StudyError, in_words
+from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words
 from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from lm.processes import local_device, shard
@@ -193,7 +192,7 @@ class _Progress(TrainerCallback):
             initial=self.first_step,
             desc=self.name,
             unit="step",
-            mininterval=0.5 if os.isatty(2) else 15.0,  # seconds between lines of a log file
+            mininterval=BAR_SECONDS,
             disable=RANK > 0,
         )
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from command import StudyError, shown
 from prompts.format import PromptFormat, write_prompt
-from settings import read_yaml
+from yaml_file import read_yaml
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def cache_folder(name: str) -> Path:
+def study_cache(name: str) -> Path:
     """The folder `.cache/NAME` of the study.
 
     `dvc exp run --temp` and `--queue` run an experiment in a copy of the study below its

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx2
 from tqdm import tqdm
 
-from command import StudyError, write_json
-from rows.cache import cache_folder, hold
+from command import BAR_SECONDS, StudyError, write_json
+from rows.cache import hold, study_cache
 from rows.packages import sha256_of
 
 # The sha256 of every file that was fetched from a URL without one in the profile, as it was at its
@@ -31,7 +30,7 @@ def fetch_file(url: str, sha256: str | None) -> Path:
     `sha256` pins its content; without one, that of the first load is recorded and held from then on.
     Raises `StudyError` where the file cannot be had or is another one.
     """
-    folder = cache_folder("files") / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = study_cache("files") / hashlib.sha256(url.encode()).hexdigest()[:16]
     with hold(folder):
         return _fetch(url, sha256, folder / Path(urlsplit(url).path).name)
 
@@ -131,7 +130,6 @@ def _append(
         resumed = response.status_code == 206
         length = response.headers.get("Content-Length")
         total = int(length) + (have if resumed else 0) if length else size
-        quiet = 0.5 if os.isatty(2) else 15.0  # seconds between lines of a log file
         with (
             partial.open("ab" if resumed else "wb") as file,
             tqdm(
@@ -140,7 +138,7 @@ def _append(
                 initial=have if resumed else 0,
                 unit="B",
                 unit_scale=True,
-                mininterval=quiet,
+                mininterval=BAR_SECONDS,
             ) as bar,
         ):
             for block in response.iter_bytes():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from command import StudyError
-from rows.cache import cache_folder, hold
+from rows.cache import hold, study_cache
 from settings import Package
 
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
@@ -25,7 +25,7 @@ def fetch_package(package: Package) -> Path:
     pip fetches it, so that a person's own index and proxy settings hold, and checks the hash before
     anything of it is opened. Raises `StudyError` where it cannot be had or has another hash.
     """
-    cache = cache_folder("packages")
+    cache = study_cache("packages")
     shelf = cache / package.sha256
     with hold(cache):
         for archive in sorted(shelf.glob("*")) if shelf.is_dir() else []:

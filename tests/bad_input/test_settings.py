@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from settings import read_settings, read_yaml
+from settings import read_settings
+from yaml_file import read_yaml
 
 PARAMS = "params.yaml"
 PROFILE = "profiles/small.yaml"

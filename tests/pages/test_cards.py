@@ -27,11 +27,11 @@ from settings import (
     PathBase,
     Profile,
     Settings,
-    read_yaml,
 )
 from stats.estimate import Estimate
 from stats.systems import Answering, Figures, Labelled
 from stats.verdicts import judge
+from yaml_file import read_yaml
 
 REPO = Path(__file__).resolve().parents[2]
 MIXED = "mixed_fine_tuned"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from rows.cache import cache_folder, hold
+from rows.cache import hold, study_cache
 
 
 def test_a_study_keeps_what_it_fetched_in_its_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cache_folder("packages").absolute() == tmp_path / ".cache/packages"
+    assert study_cache("packages").absolute() == tmp_path / ".cache/packages"
 
 
 @pytest.mark.parametrize("below", ["", "inner/study"])
@@ -23,7 +23,7 @@ def test_an_experiment_in_a_folder_of_its_own_has_the_cache_of_its_study(
     experiment = tmp_path / ".dvc/tmp/exps/tmpabc" / below
     experiment.mkdir(parents=True)
     monkeypatch.chdir(experiment)
-    assert cache_folder("files") == tmp_path / ".cache/files"
+    assert study_cache("files") == tmp_path / ".cache/files"
 
 
 def test_what_is_held_is_held_alone_and_nothing_stays_behind(tmp_path: Path) -> None:
