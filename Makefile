@@ -52,7 +52,7 @@ format: $(READY)  ## format the code
 	ruff check --fix .
 
 clean:  ## remove what the stages made; data/raw, metrics and DVC's cache stay
-	rm -rf data/prepared data/instructions data/mixed data/preflight models/base models/.base.partial \
+	rm -rf data/prepared data/instructions data/mixed data/preflight models/base models/.*.partial \
 	  models/sentiment_fine_tuned models/mixed_fine_tuned checkpoints curves predictions reports logs
 
 lock:  ## resolve requirements.in and requirements-cross-check.in anew into their lock files

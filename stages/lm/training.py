@@ -27,7 +27,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
-from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words
+from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words, writing
 from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from lm.processes import local_device, shard
@@ -124,20 +124,25 @@ class AnswerTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write adapter, optimizer, scheduler, generators, losses and place in the data, all or nothing."""
         partial = Path(self.args.output_dir)
+        written = partial / f"checkpoint-{self.state.global_step}"
         if not RANK:
             shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        Trainer._save_checkpoint(self, model, trial)  # TRL's writes a model card besides
-        written = partial / f"checkpoint-{self.state.global_step}"
         unlogged = {
             "loss": self._tr_loss,
             "logged_at": self._globalstep_last_logged,
             "seconds": time.perf_counter() - self.started,
         }
-        torch.save(unlogged, written / _UNLOGGED)
-        self.accelerator.wait_for_everyone()
-        if not RANK:
-            keep_checkpoint(written, partial.parent)
+        with writing(partial.parent / written.name):
+            try:
+                Trainer._save_checkpoint(self, model, trial)  # TRL's writes a model card besides
+                torch.save(unlogged, written / _UNLOGGED)
+                self.accelerator.wait_for_everyone()
+                if not RANK:
+                    keep_checkpoint(written, partial.parent)
+            except Exception:  # such as a full disk, which it would keep full
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The adapter alone: tokenizer and settings are the stage's to know."""
