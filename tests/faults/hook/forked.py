@@ -25,7 +25,9 @@ def main() -> None:
     for stage in Path("stages").glob("*.py"):
         importlib.import_module(stage.stem)
     importlib.import_module("torch._dynamo")  # what the first step of a training imports
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)  # a stage shall not write there
+    answers = os.fdopen(
+        os.dup(1), "w", encoding="utf-8", buffering=1
+    )  # a stage shall not write there
     answers.write("ready\n")
     for line in sys.stdin:
         request = json.loads(line)
