@@ -187,6 +187,7 @@ class _Progress(TrainerCallback):
         self.name, self.tokens_per_step = name, tokens_per_row * rows_per_step
         self.started, self.first_step = time.perf_counter(), 0
         self.losses: dict[str, str] = {}
+        self.bar = tqdm(disable=True)  # until the training begins
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.started, self.first_step = time.perf_counter(), state.global_step
@@ -218,9 +219,6 @@ class _Progress(TrainerCallback):
         for key, name in (("loss", "loss"), ("eval_loss", "validation")):
             if key in logs:
                 self.losses[name] = f"{float(logs[key]):.3f}"
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.close()
 
 
 def fine_tune(
@@ -321,7 +319,10 @@ def fine_tune(
     trainer.remove_callback(ProgressCallback)
     trainer.started = time.perf_counter()
     (newest,) = broadcast_object_list([newest_checkpoint(checkpoints)])  # as the first one sees it
-    trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    try:
+        trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    finally:
+        progress.bar.close()  # what is said next begins a line
     seconds = time.perf_counter() - trainer.started
     history = trainer.state.log_history
     if trainer.state.global_step not in [each["step"] for each in history if "eval_loss" in each]:
