@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faulty import HOOK, SEED, Fault, Stages, draw, left_over, made
+from faulty import HOOK, SEED, Stages, draw, left_over, made
+from sitecustomize import Fault
 
 pytestmark = pytest.mark.faults
 
@@ -132,14 +133,6 @@ def test_dvc_killed_while_it_writes_its_own_files(
         told = run_in(workspace, *REPRO).stdout
         assert "Running stage" not in told
         is_whole(workspace, finished, stages)
-
-
-def test_what_is_whole_is_not_mended(workspace: Path, run_in: Command) -> None:
-    assert run_in(workspace, "python", "scripts/mend.py").stdout == ""
-    conflict = "<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n"  # a person's to resolve
-    (workspace / "dvc.lock").write_text(conflict, encoding="utf-8")
-    assert run_in(workspace, "python", "scripts/mend.py").stdout == ""
-    assert (workspace / "dvc.lock").read_text(encoding="utf-8") == conflict
 
 
 @pytest.mark.parametrize(
