@@ -17,7 +17,15 @@ from faulty import OLD, SEED, Stages, draw, left_over
 from sitecustomize import Fault
 
 REPO = Path(__file__).resolve().parents[2]
-KILLS = 5  # of every stage
+KILLS = 5  # of a stage that computes with the language model; of the others, which take less, more
+MORE = {
+    "prepare": 12,
+    "instructify": 12,
+    "mix": 7,
+    "preflight": 9,
+    "base_model": 16,
+    "baselines": 12,
+}
 
 
 def _names() -> list[str]:
@@ -31,7 +39,7 @@ def _names() -> list[str]:
 
 
 NAMES = _names()
-DRAWN = random.Random(SEED).sample(NAMES, 3)
+DRAWN = random.Random(SEED).sample(NAMES, 4)
 EACH = [pytest.param(name, marks=() if name in DRAWN else pytest.mark.faults) for name in NAMES]
 
 
@@ -52,7 +60,7 @@ def aside(stages: Stages, tmp_path: Path, request: pytest.FixtureRequest) -> Pat
 def test_a_stage_killed_again_and_again_ends_with_the_same_bytes(
     stages: Stages, aside: Path, stage: str
 ) -> None:
-    faults = draw(stage, len(stages.events[stage]), KILLS)
+    faults = draw(stage, len(stages.events[stage]), MORE.get(stage, KILLS))
     killed = 0
     for fault in faults:
         _from_the_start(stages)
@@ -60,7 +68,7 @@ def test_a_stage_killed_again_and_again_ends_with_the_same_bytes(
         assert code in (-signal.SIGKILL, 0 if fault.delay else -signal.SIGKILL), (fault, told)
         killed += code != 0
         _nothing_is_half_written(stages, stage)
-    assert killed >= KILLS - 1
+    assert killed >= len(faults) - 1
     _from_the_start(stages)
     code, told = stages.run(stage, replace(faults[0], signal=signal.SIGINT))
     assert code == 130, told
@@ -77,7 +85,7 @@ def test_a_stage_on_a_full_disk_says_so_and_leaves_what_there_was(
     assert code == 1
     (said,) = re.findall("^error: .*", told, re.MULTILINE)
     path, _, why = said.removeprefix("error: ").partition(": ")
-    assert not Path(path).is_absolute()
+    assert path.startswith((*stages.outs[stage], "checkpoints/"))
     assert why.startswith("cannot be written: ")
     assert "File too large: allow larger files (ulimit -f)" in why or "is its disk full?" in why
     assert "Traceback" not in told

@@ -16,7 +16,7 @@ from sitecustomize import Fault
 
 HOOK = Path(__file__).parent
 
-SEED = 11  # of every draw
+SEED = 4  # of every draw
 OLD = b"what an older run has left"
 
 
@@ -62,8 +62,11 @@ class Stages:
         for stage in self.commands:
             if stage not in self.undisturbed:
                 events = self.folder / ".dvc/tmp/events"
-                code, told = self.run(stage, events=str(events))
-                assert code == 0, told
+                # The folder of a model is put in place of an older one in more steps: the second time.
+                for _ in range(2 if self.outs[stage][0].startswith("models/") else 1):
+                    events.unlink(missing_ok=True)
+                    code, told = self.run(stage, events=str(events))
+                    assert code == 0, told
                 self.undisturbed[stage] = self.made(stage)
                 self.events[stage] = events.read_text(encoding="utf-8").splitlines()
                 events.unlink()
