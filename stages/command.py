@@ -124,11 +124,15 @@ _REFUSALS = {
 }
 
 
-def _refused_write(error: BaseException) -> str | None:
-    """What the system says where an error, or one behind it, is a refused write; None of any other."""
+def _refused_write(error: BaseException, folder: Path | None = None) -> str | None:
+    """What the system says where an error, or one behind it, is a write refused in `folder`; else None."""
     seen: BaseException | None = error
     while seen is not None:
-        number = seen.errno if isinstance(seen, OSError) else None
+        number = None
+        if isinstance(seen, OSError):
+            number, place = seen.errno, seen.filename2 or seen.filename
+            if folder and place and not Path(place).resolve().is_relative_to(folder.resolve()):
+                return None  # such as a file that is read
         if found := re.search(r"\(os error (\d+)\)", str(seen)):  # safetensors
             number = int(found[1])
         if number in _REFUSALS:
@@ -145,7 +149,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, StudyError) or (told := _refused_write(error)) is None:
+        if isinstance(error, StudyError) or (told := _refused_write(error, path.parent)) is None:
             raise
         raise StudyError(f"{path}: cannot be written: {told}") from None
 

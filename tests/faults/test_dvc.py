@@ -1,5 +1,6 @@
 """`dvc repro` under kills, beside another one, on a full or read-only disk and over a damaged cache."""
 
+import hashlib
 import json
 import os
 import random
@@ -62,10 +63,10 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, told
 
 
-def disturbed(folder: Path, fault: Fault) -> tuple[int, str]:
+def disturbed(folder: Path, fault: Fault, *targets: str, **environment: str) -> tuple[int, str]:
     """`dvc repro` under a fault."""
-    hook = {"PYTHONPATH": str(HOOK), "FAULT": json.dumps(asdict(fault))}
-    return end(start(folder, *REPRO, **hook))
+    hook = {"PYTHONPATH": str(HOOK), "FAULT": json.dumps(asdict(fault)), **environment}
+    return end(start(folder, *REPRO, *targets, **hook))
 
 
 def is_whole(folder: Path, finished: Path, stages: Stages) -> None:
@@ -133,6 +134,30 @@ def test_dvc_killed_while_it_writes_its_own_files(
         told = run_in(workspace, *REPRO).stdout
         assert "Running stage" not in told
         is_whole(workspace, finished, stages)
+
+
+def test_dvc_killed_at_any_of_its_writes(
+    make_faulty_study: Callable[[Path], None], stages: Stages, run_in: Command, tmp_path: Path
+) -> None:
+    make_faulty_study(tmp_path)
+    stages.make("prepare")
+    events = tmp_path / ".dvc/tmp/events"
+    never = Fault("dvc repro", 0)
+    assert disturbed(tmp_path, never, "prepare", FAULT_EVENTS=str(events))[0] == 0
+    count = len(events.read_text(encoding="utf-8").splitlines())
+    cache = tmp_path / ".dvc/cache"
+    for event in random.Random(SEED).sample(range(1, count * 9 // 10), 8):
+        for folder in (cache, tmp_path / "data/prepared"):
+            shutil.rmtree(folder, ignore_errors=True)
+        (tmp_path / "dvc.lock").unlink(missing_ok=True)
+        code, told = disturbed(tmp_path, Fault("dvc repro", event), "prepare")
+        assert code == -signal.SIGKILL, told
+        for path in cache.glob("files/md5/??/" + 30 * "?"):
+            assert hashlib.md5(path.read_bytes()).hexdigest() == path.parent.name + path.name
+        run_in(tmp_path, "python", "scripts/mend.py")
+        run_in(tmp_path, *REPRO, "prepare")
+        assert made(tmp_path, stages.outs["prepare"]) == stages.undisturbed["prepare"]
+        assert left_over(tmp_path) == []
 
 
 @pytest.mark.parametrize(
