@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from command import StudyError, run_stage, write_log
+
 from lm.source import FOUND, PARTIAL, place_base
 from settings import read_settings
 

@@ -154,12 +154,11 @@ def _end_at_file(last: int) -> None:
 
 
 if __name__ == "__main__":
-    import lm  # isort: skip  # before torch
+    import command
+
     import torch
 
-    import command
     import train
     from lm.training import AnswerTrainer
 
-    assert lm
     main()
