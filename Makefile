@@ -8,7 +8,8 @@ READY := .venv/.installed .dvc/plots.html
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare packages replicates export publish cross-check statistics test test-faults lint format clean lock
+.PHONY: help repro compare packages replicates export publish cross-check check-bits statistics test \
+  test-faults lint format clean lock
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +37,9 @@ publish: $(READY)  ## push an adapter and its card to the Hub, private: SYSTEM=.
 
 cross-check: $(READY) .venv-lm-eval/.installed  ## hold scored labels against lm-evaluation-harness
 	@PYTHONPATH=stages python scripts/cross_check.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
+
+check-bits: $(READY)  ## list what this processor computes otherwise than dvc.lock's, in last bits
+	@PYTHONPATH=stages python scripts/check_bits.py
 
 statistics: $(READY)  ## simulate anew what the intervals cover, for docs/statistics.md
 	@PYTHONPATH=stages python scripts/simulate_statistics.py

@@ -13,7 +13,6 @@ adapter, the LM head. Computing activations anew in the backward pass costs 2 N 
 useful work and not counted.
 """
 
-import lm  # isort: skip  # before torch
 import argparse
 import contextlib
 import datetime
@@ -31,6 +30,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import command  # noqa: F401  # before torch
 
 import mistral_common
 import pyarrow as pa
@@ -57,8 +58,6 @@ from prompts.templates import read_templates
 from rows.tasks_words import ANIMALS, COLOURS, WORDS
 from settings import Profile
 from yaml_file import read_yaml
-
-assert lm
 
 REPO = Path(__file__).resolve().parents[1]
 PROFILE = Profile.model_validate(read_yaml(REPO / "profiles/mistral-7b.yaml"))

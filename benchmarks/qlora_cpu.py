@@ -5,7 +5,6 @@ precision and twice with NF4 weights (QLoRA): computing in float32, so that the 
 differs, and in bfloat16, as on a GPU. Everything is as the pipeline leaves it. `--tiny`: three steps.
 """
 
-import lm  # isort: skip  # before torch
 import argparse
 import tempfile
 from pathlib import Path
@@ -15,8 +14,6 @@ from lm.training import Trained, fine_tune
 from prompts.encode import Encoder, Example
 from rows.tables import INSTRUCTIONS, read_table
 from settings import Precision, Train, read_settings
-
-assert lm
 
 BASE = Path("models/base")
 ROWS = Path("data/instructions/sentiment")

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command import StudyError, run_stage
+
 import yaml
 
-from command import StudyError, run_stage
 from evaluate import ADAPTERS, BASE
 from lm.base import load_tokenizer
 from prompts.encode import Encoder

@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from command import StudyError, run_stage, write_json, write_text
+
 import numpy as np
 from numpy.typing import NDArray
 
-from command import StudyError, run_stage, write_json, write_text
 from evaluate import ADAPTERS, BASE, INSTRUCTIONS_DIR, Rows, System, score_rows
 from lm.base import load_tokenizer, make_repeatable
 from lm.merging import load_merged, load_unmerged, write_merged

@@ -12,6 +12,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from command import StudyError, run_stage, write_json
+
 from export import (
     ADAPTERS_OF,
     EXPORTS,
@@ -26,7 +28,6 @@ from export import (
     score_adapter,
 )
 
-from command import StudyError, run_stage, write_json
 from lm.base import make_repeatable
 from lm.gguf_file import read_gguf, require_llama_cpp, score_gguf, write_gguf
 from settings import read_settings

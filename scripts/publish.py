@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from command import StudyError, run_stage, write_json, write_text
+
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -21,7 +23,6 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from command import StudyError, run_stage, write_json, write_text
 from pages.cards import BaseSource, published
 from pages.report import TUNED
 from settings import HubBase, Precision, read_settings

@@ -9,12 +9,13 @@ import argparse
 import io
 import subprocess
 
+from command import StudyError, run_stage
+
 import dvc.api
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from command import StudyError, run_stage
 from rows.replicates import REPLICATES_FILE, recipe_of
 from rows.tables import REPLICATES, SENTIMENT_PREDICTIONS, concat, read_table, write_table
 from settings import read_settings

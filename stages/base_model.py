@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from command import StudyError, place_folder, run_stage, write_log, writing
+
 from lm.source import FOUND, PARTIAL, place_base
 from rows.cache import hold
 from settings import read_settings

@@ -6,9 +6,10 @@ Also how many of the training labels may be wrong, which the same TF-IDF tells.
 from collections import Counter
 from pathlib import Path
 
+from command import run_stage, write_json, write_log
+
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from command import run_stage, write_json, write_log
 from rows.predictions import label_rows, write_sentiment_predictions
 from rows.tables import SENTIMENT, read_table
 from settings import Labels, read_settings

@@ -1,4 +1,8 @@
-"""What every stage script does alike: one-line errors, exit codes, figures of the clock and the machine."""
+"""What every stage script does alike: its arithmetic, one-line errors, exit codes, figures of the clock.
+
+Every script imports this before numpy and torch (ruff's order of imports holds it first), since it
+sets what they read once, when they are loaded.
+"""
 
 import errno
 import io
@@ -22,6 +26,31 @@ _STARTED = time.perf_counter()  # a stage imports this first
 _LAUNCHED = "LOCAL_RANK" in os.environ  # by `accelerate launch`, see `lm.processes`
 PROCESSES = int(os.environ["WORLD_SIZE"]) if _LAUNCHED else 1  # that work as one, on all machines
 RANK = int(os.environ["RANK"]) if _LAUNCHED else 0  # of this one; the first alone tells and writes
+
+# One code path of each library that computes, the same on every processor that has AVX2, whatever
+# more it has, and with any number of threads. `lm.arithmetic` tells where that is not enough.
+ARITHMETIC = {
+    "MKL_CBWR": "AVX2,STRICT",  # torch's matrix products
+    "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",  # the linear algebra of numpy and scipy
+    "OPENBLAS_NUM_THREADS": "1",
+    "NPY_ENABLE_CPU_FEATURES": "SSSE3 SSE41 POPCNT SSE42 AVX F16C FMA3 AVX2",  # numpy's own kernels
+}
+
+
+def _has_avx2() -> bool:
+    """Whether the processor has AVX2, as far as the system tells."""
+    try:
+        return " avx2 " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+if _has_avx2():
+    _LATE = {"numpy", "torch"} & sys.modules.keys() and ARITHMETIC.items() - os.environ.items()
+    assert not _LATE, "import command before numpy and torch"
+    os.environ.update(ARITHMETIC)
 
 BAR_SECONDS = 0.5 if os.isatty(2) else 15.0  # between two states of a progress bar; lines of a log
 

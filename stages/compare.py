@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+from command import run_stage, write_json, write_log, write_text
+
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from command import run_stage, write_json, write_log, write_text
 from pages.cards import Training, card_markdown
 from pages.figures import reliability_figure, template_figure
 from pages.report import (

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from command import run_stage, write_json, write_log
+
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
 from lm.processes import is_sharded, launch

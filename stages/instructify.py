@@ -4,9 +4,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from command import run_stage, write_log
+
 import pyarrow as pa
 
-from command import run_stage, write_log
 from prompts.format import PromptFormat, write_prompt
 from prompts.templates import Template, read_templates
 from rows.tables import GENERAL, INSTRUCTIONS, SENTIMENT, concat, read_table, table_of, write_table

@@ -3,9 +3,10 @@
 import random
 from pathlib import Path
 
+from command import StudyError, run_stage, write_log
+
 import pyarrow as pa
 
-from command import StudyError, run_stage, write_log
 from rows.tables import INSTRUCTIONS, concat, read_table, write_table
 from settings import Mix, read_settings
 

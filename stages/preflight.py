@@ -4,9 +4,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from command import StudyError, in_words, run_stage, write_json, write_log
+
 import pyarrow.compute as pc
 
-from command import StudyError, in_words, run_stage, write_json, write_log
 from lm.budget import (
     Device,
     Memory,

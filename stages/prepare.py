@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from command import StudyError, run_stage, write_json, write_log
+
 import numpy as np
 import pyarrow as pa
 
-from command import StudyError, run_stage, write_json, write_log
 from rows.checks import (
     Checked,
     check_splits,

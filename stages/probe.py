@@ -6,9 +6,10 @@ fine-tuning needed at all, or only a linear map? (A linear probe: Alain and Beng
 
 from pathlib import Path
 
+from command import run_stage, write_json, write_log
+
 import numpy as np
 
-from command import run_stage, write_json, write_log
 from lm.answering import answer_prompts
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.processes import is_sharded

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
+from command import StudyError, shown
+
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,7 +25,6 @@ from pydantic import (
     model_validator,
 )
 
-from command import StudyError, shown
 from yaml_file import read_yaml
 
 PARAMS = Path("params.yaml")

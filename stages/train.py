@@ -17,6 +17,7 @@ from command import (
     write_text,
     writing,
 )
+
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.checkpoints import hold_checkpoints, training_key
 from lm.processes import is_sharded, launch

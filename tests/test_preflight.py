@@ -1,6 +1,5 @@
 """Preflight: what a study will take is said, and what cannot work stops before a weight is fetched."""
 
-import lm  # isort: skip  # before torch
 import json
 import re
 import shutil
@@ -9,15 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pytest
 
 import base_model
 import preflight
-from command import StudyError
 from hub import Hub
 from lm import budget
-
-assert lm
 
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
 Change = Callable[[Path, str, object], None]

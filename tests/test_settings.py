@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pytest
 
-from command import StudyError
 from settings import Band, PackageSource, read_settings
 
 Change = Callable[[Path, str, object], None]

@@ -1,20 +1,13 @@
-"""The language model: base, batches, training, answering.
-
-Importing this package fixes, before torch is imported, what makes the CPU's arithmetic give the
-same bits from run to run: one code path of the maths library and of torch's kernels.
-"""
+"""The language model: base, batches, training, answering."""
 
 import logging
 import os
-import sys
 from logging.handlers import MemoryHandler
 
-assert "torch" not in sys.modules or os.environ.get("MKL_CBWR"), "import lm before torch"
+import command  # noqa: F401  # before torch
 
-os.environ["MKL_CBWR"] = "AVX2,STRICT"
-os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
-os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same promise on a GPU
+# As `command.ARITHMETIC` on a CPU: the same bits from run to run on one GPU.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+from command import BAR_SECONDS, PROCESSES, RANK, StudyError
+
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from command import BAR_SECONDS, PROCESSES, RANK, StudyError
 from lm.batches import Group, answer_losses, begin, collate, forward, grouped, shared_length
 from lm.processes import gather
 from prompts.encode import Encoder

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from command import RANK
+
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
 from lm import hear_quantiser
+from lm.arithmetic import tell_of_other_bits
 from lm.processes import local_device
 from settings import Precision
 
@@ -90,8 +93,10 @@ def load_system(
 
 
 def make_repeatable(seed: int) -> None:
-    """Seed every generator and allow deterministic kernels alone."""
+    """Seed every generator, allow deterministic kernels alone, tell where a processor differs."""
     transformers.set_seed(seed)
     torch.use_deterministic_algorithms(True)
     # Filling fresh memory with a number finds bugs, at a cost; nothing here reads what it never wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False
+    if RANK == 0 and not torch.cuda.is_available():
+        tell_of_other_bits()

@@ -15,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
+from command import PROCESSES, RANK, StudyError
+
 import torch
 
-from command import PROCESSES, RANK, StudyError
 from prompts.encode import Example
 from settings import Precision, Train
 

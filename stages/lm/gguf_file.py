@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import numpy as np
 from numpy.typing import NDArray
-
-from command import StudyError
 
 TYPES = {"float32": "f32", "bfloat16": "bf16"}
 F32 = 0  # llama.cpp's number of the type, for keys and values

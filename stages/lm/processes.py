@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
+from command import PROCESSES, StudyError
+
 import torch
 
-from command import PROCESSES, StudyError
 from yaml_file import read_yaml
 
 _Found = TypeVar("_Found")

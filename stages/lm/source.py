@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command import StudyError, write_json
+
 import httpx2
 import torch
 from huggingface_hub import constants, hf_hub_url
@@ -17,7 +19,6 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from command import StudyError, write_json
 from rows.cache import hold
 from rows.downloads import download, require_space
 from rows.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused

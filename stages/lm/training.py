@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words, writing
+
 import torch
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
@@ -27,7 +29,6 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 from trl import SFTConfig, SFTTrainer
 
-from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words, writing
 from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_length
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from lm.processes import local_device, shard

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from command import StudyError
+
 from prompts.format import STOP, STOP_AFTER_SHOTS, PromptFormat
 
 

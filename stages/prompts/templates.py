@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from command import StudyError, shown
+
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import StrictUndefined, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from command import StudyError, shown
 from prompts.format import PromptFormat, write_prompt
 from yaml_file import read_yaml
 

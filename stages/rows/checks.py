@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from command import StudyError, shown
+
 from rows.leaks import near_duplicates
 from rows.raters import count_raters
 from rows.sources import RawRow, require_columns

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from command import BAR_SECONDS, StudyError, write_json
+
 import httpx2
 from tqdm import tqdm
 
-from command import BAR_SECONDS, StudyError, write_json
 from rows.cache import hold, study_cache
 from rows.packages import sha256_of
 

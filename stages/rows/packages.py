@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from command import StudyError
+
 from rows.cache import hold, study_cache
 from settings import Package
 

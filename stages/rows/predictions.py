@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from command import write_text
+
 from rows.tables import SENTIMENT_PREDICTIONS, table_of, write_table
 
 PREDICTIONS = Path("predictions")

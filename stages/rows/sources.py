@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from command import StudyError, shown
+
 import pyarrow.parquet as pq
 
-from command import StudyError, shown
 from rows.downloads import fetch_file
 from rows.packages import fetch_package, read_member, sha256_of
 from settings import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from command import StudyError, write_atomically
+
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from command import StudyError, write_atomically
 
 
 def _schema(**types: pa.DataType) -> pa.Schema:

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from command import StudyError
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
@@ -10,7 +12,6 @@ from scipy.special import softmax
 from scipy.stats import chi2
 from sklearn.model_selection import StratifiedKFold
 
-from command import StudyError
 from settings import Labels
 from stats.classifiers import log_probabilities, tfidf_classifier
 from stats.estimate import Estimate, mean_share, share

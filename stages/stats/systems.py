@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import numpy as np
 from numpy.typing import NDArray
 
-from command import StudyError
 from prompts.checks import CheckedInstruction, followed
 from prompts.templates import Template
 from rows.predictions import PREDICTIONS

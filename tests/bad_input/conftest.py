@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pyarrow.parquet as pq
 import pytest
 import yaml
-
-from command import StudyError
 
 SPLITS = ("train", "validation", "test")
 STAGES = ("prepare", "instructify", "mix")

@@ -1,14 +1,11 @@
 """The GPU benchmark runs from beginning to end at toy width on the CPU."""
 
-import lm  # isort: skip  # before torch
 import re
 import runpy
 from pathlib import Path
 
 import pytest
 import torch
-
-assert lm
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/gpu_qlora.py"
 

@@ -1,6 +1,5 @@
 """The benchmark of 4-bit training runs as it stands, on a toy base."""
 
-import lm  # isort: skip  # before torch
 import runpy
 import sys
 from pathlib import Path
@@ -8,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from rows.tables import INSTRUCTIONS, table_of, write_table
-
-assert lm
 
 
 def test_the_table_has_both_ways_of_training_at_the_same_steps(

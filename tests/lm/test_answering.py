@@ -1,23 +1,21 @@
 """Log-likelihoods and greedy answers in batches equal those of a row alone, computed plainly."""
 
-import lm  # isort: skip  # before torch
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from command import StudyError
 from lm.answering import answer_log_likelihoods, answer_prompts
 from lm.base import load_base, load_system
 from prompts.encode import Encoder
 from settings import Precision
-
-assert lm
 
 PROMPTS = [
     "Is it good or bad?",

@@ -1,16 +1,14 @@
 """The base in memory: what a GPU computes with, decided by functions that need none; what is said."""
 
-import lm  # isort: skip  # before torch
 import logging
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+import lm
 from lm.base import attention, load_base, matmul_precision
 from settings import Precision
-
-assert lm
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])

@@ -1,6 +1,5 @@
 """Batches: nothing that a batch shares or pads changes what a row says on its own."""
 
-import lm  # isort: skip  # before torch
 import random
 from collections.abc import Iterator
 from itertools import pairwise
@@ -23,9 +22,6 @@ from lm.batches import (
 )
 from prompts.encode import Encoder
 from prompts.format import write_prompt
-
-assert lm
-
 
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30), min_size=1, max_size=60)
 

@@ -1,6 +1,5 @@
 """What a training will need is counted from the real architecture, and near what it then takes."""
 
-import lm  # isort: skip  # before torch
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -15,8 +14,6 @@ from lm.budget import (
     weights_bytes,
 )
 from settings import Precision, Train
-
-assert lm
 
 TRAIN = Train(
     epochs=1,

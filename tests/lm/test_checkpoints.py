@@ -1,6 +1,5 @@
 """Checkpoints: a training that was cut off goes on and ends with the bits of one that nobody disturbed."""
 
-import lm  # isort: skip  # before torch
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,10 +7,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pytest
 import torch
 
-from command import StudyError
 from lm import training
 from lm.base import load_base, make_repeatable
 from lm.checkpoints import (
@@ -24,8 +24,6 @@ from lm.checkpoints import (
 from lm.training import AnswerTrainer, Trained, fine_tune
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
-
-assert lm
 
 FULL = Precision(dtype="float32", quantization="none")
 SETTINGS = Train(

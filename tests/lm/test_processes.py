@@ -18,11 +18,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-
-from command import StudyError
 
 REPO = Path(__file__).resolve().parents[2]
 STEPS = 6  # 2 epochs of 36 rows: 5 batches of 8, the last one not full, 2 of them an update
@@ -147,10 +147,8 @@ def _rows(study: Path) -> Any:
 def test_a_configuration_that_cannot_be_is_refused(
     tmp_path: Path, content: str | None, told: str
 ) -> None:
-    import lm  # isort: skip  # before torch
     from lm.processes import launch, processes_of
 
-    assert lm
     launch(None)
     path = tmp_path / "two.yaml"
     if content is not None:
@@ -162,12 +160,10 @@ def test_a_configuration_that_cannot_be_is_refused(
 
 @pytest.mark.parametrize("path", (REPO / "launch").glob("*.yaml"), ids=lambda path: path.name)
 def test_shipped_configurations_are_read(path: Path) -> None:
-    import lm  # isort: skip  # before torch
     from accelerate.commands.config import load_config_from_file
 
     from lm.processes import is_sharded, processes_of
 
-    assert lm
     config = load_config_from_file(str(path))
     assert config.num_processes == processes_of(str(path)) >= 2
     assert is_sharded(str(path)) == (path.name == "fsdp.yaml")
@@ -176,10 +172,8 @@ def test_shipped_configurations_are_read(path: Path) -> None:
 def test_a_launched_process_leaves_no_sharding_to_accelerate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import lm  # isort: skip  # before torch
     from lm.processes import launch
 
-    assert lm
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     launch(str(REPO / "launch/fsdp.yaml"))
@@ -282,17 +276,16 @@ def _end_in_checkpoint() -> None:
 
 
 if __name__ == "__main__":
-    import lm  # isort: skip  # before torch
+    import command
+
     import torch
     from torch.distributed import PrefixStore, TCPStore, init_process_group
     from torch.distributed.tensor import DTensor
 
-    import command
     import evaluate
     import train
     from lm import answering, training
     from lm.processes import gather, is_sharded, launch
     from settings import read_settings
 
-    assert lm
     command.run_stage(main)

@@ -1,6 +1,5 @@
 """The base model put in place: from a folder or the Hub, pinned by hash, safetensors alone."""
 
-import lm  # isort: skip  # before torch
 import json
 import os
 import shutil
@@ -12,17 +11,16 @@ from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
+from command import StudyError, write_json
+
 import pytest
 import torch
 from huggingface_hub import constants, hf_hub_download, snapshot_download
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from command import StudyError, write_json
 from hub import Hub
 from lm.source import look_up, place_base
 from settings import HubBase, PathBase
-
-assert lm
 
 Usage = namedtuple("Usage", "total used free")
 STAGES = Path(__file__).resolve().parents[2] / "stages"

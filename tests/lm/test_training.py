@@ -1,21 +1,19 @@
 """Training: loss on answers alone, the loss that plain code computes, the same bytes twice, NF4."""
 
-import lm  # isort: skip  # before torch
 import copy
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pytest
 import torch
 
-from command import StudyError
 from lm.base import load_base, make_repeatable
 from lm.batches import IGNORED, collate
 from lm.training import Trained, fine_tune, optimizer_name
 from prompts.encode import Encoder, Example
 from settings import Precision, Train
-
-assert lm
 
 FULL = Precision(dtype="float32", quantization="none")
 SETTINGS = Train(

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from command import StudyError
+
 import pytest
 
-from command import StudyError
 from prompts.encode import Encoder, require_lengths
 from prompts.format import write_prompt
 

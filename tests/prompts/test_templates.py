@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pyarrow as pa
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command import StudyError
 from prompts.format import PromptFormat, prompt_parts
 from prompts.templates import Template, read_templates
 

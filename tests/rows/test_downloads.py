@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import httpx2
 import pytest
 from pydantic import ValidationError
 
-from command import StudyError
 from hub import Hub
 from rows.downloads import CHECKSUMS, download, fetch_file, require_space
 from rows.sources import load_splits

@@ -3,12 +3,13 @@
 import io
 from pathlib import Path
 
+from command import StudyError
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants, snapshot_download
 
-from command import StudyError
 from hub import Hub
 from rows.sources import load_splits
 from settings import GeneralHub

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pytest
 
-from command import StudyError
 from rows.packages import fetch_package, read_member, sha256_of
 from settings import Package
 

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from command import StudyError
 from rows import sources
 from rows.sources import RawRow, load_splits, require_columns
 from settings import FilesSource, PackageSource

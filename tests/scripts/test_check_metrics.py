@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from check_metrics import compare
+import yaml
+from check_metrics import DATA, compare, compare_data
 
 
 @pytest.fixture
@@ -99,3 +100,31 @@ def test_of_the_ten_instructions_two_may_turn_and_a_figure_that_is_gone_is_named
         text = json.dumps({"systems": {"mixed_fine_tuned": content}})
         (folder / "compare.json").write_text(text)
     assert len(list(compare(*folders))) == lines
+
+
+@pytest.fixture
+def locks(tmp_path: Path) -> tuple[Path, Path]:
+    lock = {stage: {"outs": [{"path": f"data/{stage}", "md5": "0" * 32}]} for stage in DATA}
+    lock |= {"train_mixed": {"outs": [{"path": "models/mixed_fine_tuned", "md5": "0" * 32}]}}
+    for name in ("committed", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
+    return tmp_path / "committed", tmp_path / "new"
+
+
+@pytest.mark.parametrize("stage", DATA)
+def test_other_bytes_of_data_are_a_difference(locks: tuple[Path, Path], stage: str) -> None:
+    assert list(compare_data(*locks)) == []
+    path = locks[1] / "dvc.lock"
+    lock = yaml.safe_load(path.read_text())
+    lock["stages"][stage]["outs"][0]["md5"] = "1" * 32
+    path.write_text(yaml.safe_dump(lock))
+    assert list(compare_data(*locks)) == [f"data/{stage}: {'0' * 32} committed, {'1' * 32} now"]
+
+
+def test_other_bytes_of_a_model_are_none(locks: tuple[Path, Path]) -> None:
+    path = locks[1] / "dvc.lock"
+    lock = yaml.safe_load(path.read_text())
+    lock["stages"]["train_mixed"]["outs"][0]["md5"] = "1" * 32
+    path.write_text(yaml.safe_dump(lock))
+    assert list(compare_data(*locks)) == []

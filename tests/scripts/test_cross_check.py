@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import datasets
 import pytest
 import yaml
@@ -13,7 +15,6 @@ from cross_check import Row, compare, cross_check, is_encoded_alike, main, read_
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command import StudyError
 from prompts.encode import Encoder
 from prompts.format import write_prompt
 from rows.tables import SENTIMENT_PREDICTIONS, read_table, table_of, write_table

@@ -1,6 +1,5 @@
 """An export is a whole model of its own, proved on rows; a broken one is found and not left as good."""
 
-import lm  # isort: skip  # before torch
 import importlib.util
 import json
 import os
@@ -10,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from command import StudyError
+
 import export
 import export_gguf
 import pytest
@@ -18,7 +19,6 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from command import StudyError
 from lm.gguf_file import write_gguf
 from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import LOADING, PROMPTS
@@ -26,8 +26,6 @@ from prompts.format import write_prompt
 from prompts.templates import read_templates
 from rows.tables import INSTRUCTIONS, table_of, write_table
 from settings import Precision, read_settings
-
-assert lm
 
 SYSTEM = "mixed_fine_tuned"
 LABELS = ["negative", "positive"]

@@ -1,11 +1,12 @@
 """publish pushes adapter and card to a Hub, of a study that is up to date, and never a secret."""
 
-import lm  # isort: skip  # before torch
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from command import StudyError
 
 import publish
 import pytest
@@ -14,11 +15,8 @@ from huggingface_hub import ModelCard, constants
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from command import StudyError
 from pages.cards import LOADING, PROMPTS
 from uploads import UploadHub
-
-assert lm
 
 SYSTEM = "mixed_fine_tuned"
 TOKEN = "hf_of_mine"

@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+from command import StudyError
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import ttest_1samp
 
-from command import StudyError
 from settings import Labels
 from stats.noise import (
     accuracy_by_band,

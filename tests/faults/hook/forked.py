@@ -4,7 +4,6 @@ Importing torch takes seconds, of which a kill needs none. `python forked.py` in
 its stages and `hook` on PYTHONPATH, reads requests and writes answers, JSON in a line each.
 """
 
-import lm  # isort: skip  # before torch
 import importlib
 import json
 import os
@@ -18,16 +17,14 @@ from typing import Any
 
 from sitecustomize import Fault, watch
 
-assert lm
-
 
 def main() -> None:
+    importlib.import_module("command")  # before numpy and torch
     for stage in Path("stages").glob("*.py"):
         importlib.import_module(stage.stem)
     importlib.import_module("torch._dynamo")  # what the first step of a training imports
-    answers = os.fdopen(
-        os.dup(1), "w", encoding="utf-8", buffering=1
-    )  # a stage shall not write there
+    # A stage shall not write there.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     answers.write("ready\n")
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,0 +1,56 @@
+"""The default's real model: a few steps of training give the same adapter with one thread and with two."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lm.arithmetic import differing
+
+REPO = Path(__file__).resolve().parents[1]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+Change = Callable[[Path, str, object], None]
+
+
+@pytest.fixture
+def few_rows(run_in: Command, change: Change, tmp_path: Path) -> Path:
+    """The default study on 24 tweets, ready to be trained on."""
+    for name in ("stages", "profiles", "templates", "data/raw", "launch"):
+        shutil.copytree(REPO / name, tmp_path / name)
+    shutil.copyfile(REPO / "params.yaml", tmp_path / "params.yaml")
+    (REPO / ".cache").mkdir(exist_ok=True)
+    (tmp_path / ".cache").symlink_to(REPO / ".cache")
+    take = {"train": 24, "validation": 8, "test": 40}
+    change(tmp_path / "profiles/pocket.yaml", "sources.sentiment.take", take)
+    prepare = [sys.executable, "stages/prepare.py"]
+    done = subprocess.run(prepare, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "pip could not fetch" in done.stderr:
+        pytest.skip(f"the default's packages cannot be had: {done.stderr}")
+    for stage in ("prepare", "instructify", "mix", "preflight", "base_model"):
+        run_in(tmp_path, "python", f"stages/{stage}.py")
+    return tmp_path
+
+
+def _train(run_in: Command, study: Path, threads: int) -> dict[str, str]:
+    """The MD5 of every file of the adapter, of the losses and of what was counted."""
+    run_in(study, "python", "stages/train.py", "sentiment", OMP_NUM_THREADS=str(threads))
+    folders = ("models/sentiment_fine_tuned", "curves/sentiment_fine_tuned", "metrics")
+    files = sorted(file for folder in folders for file in (study / folder).iterdir())
+    return {file.name: hashlib.md5(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_its_adapter_has_the_same_bytes_with_one_thread_and_with_two(
+    few_rows: Path, run_in: Command
+) -> None:
+    if differing():
+        pytest.skip("this processor's arithmetic depends on the number of threads")
+    one = _train(run_in, few_rows, 1)
+    assert {"adapter_model.safetensors", "train.csv", "train_sentiment.json"} <= one.keys()
+    assert json.loads((few_rows / "metrics/train_sentiment.json").read_text())["steps"] == 3
+    shutil.rmtree(few_rows / "models/sentiment_fine_tuned")
+    assert _train(run_in, few_rows, 2) == one
