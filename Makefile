@@ -8,12 +8,13 @@ READY := .venv/.installed .dvc/plots.html
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare packages replicates export publish cross-check check-bits statistics test lint format clean lock
+.PHONY: help repro compare packages replicates export publish cross-check check-bits statistics test test-faults lint format clean lock
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 repro: $(READY)  ## run the whole study, or what changed of it, and show the comparison
+	@python scripts/mend.py
 	dvc repro
 	@cat reports/summary.txt
 
@@ -45,6 +46,9 @@ statistics: $(READY)  ## simulate anew what the intervals cover, for docs/statis
 test: $(READY)  ## run the tests
 	python -m pytest
 
+test-faults: $(READY)  ## kill every stage at many moments, fill the disk, damage the cache
+	python -m pytest -m '' tests/faults
+
 lint: $(READY)  ## check style and types
 	ruff check .
 	ruff format --check .
@@ -55,7 +59,7 @@ format: $(READY)  ## format the code
 	ruff check --fix .
 
 clean:  ## remove what the stages made; data/raw, metrics and DVC's cache stay
-	rm -rf data/prepared data/instructions data/mixed data/preflight models/base models/.base.partial \
+	rm -rf data/prepared data/instructions data/mixed data/preflight models/base models/.*.partial \
 	  models/sentiment_fine_tuned models/mixed_fine_tuned checkpoints curves predictions reports logs
 
 lock:  ## resolve requirements.in and requirements-cross-check.in anew into their lock files

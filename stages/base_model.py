@@ -4,9 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
-from command import StudyError, run_stage, write_log
+from command import StudyError, place_folder, run_stage, write_log, writing
 
 from lm.source import FOUND, PARTIAL, place_base
+from rows.cache import hold
 from settings import read_settings
 
 BASE = Path("models/base")
@@ -19,13 +20,13 @@ def main() -> None:
             f"{FOUND}: no such file; `python stages/preflight.py` or `dvc repro` makes it"
         )
     identity = json.loads(FOUND.read_text(encoding="utf-8"))
-    try:
-        place_base(settings.base_model, identity, PARTIAL)
-        shutil.rmtree(BASE, ignore_errors=True)
-        PARTIAL.replace(BASE)
-    finally:
-        if settings.base_model.kind != "hub":  # a download that was cut goes on in the next run
-            shutil.rmtree(PARTIAL, ignore_errors=True)
+    with writing(BASE), hold(BASE.parent):
+        try:
+            place_base(settings.base_model, identity, PARTIAL)
+            place_folder(PARTIAL, BASE)
+        finally:
+            if settings.base_model.kind != "hub":  # a download that was cut goes on in the next run
+                shutil.rmtree(PARTIAL, ignore_errors=True)
     write_log("base_model")
     size = sum(file.stat().st_size for file in BASE.iterdir())
     print(f"{BASE}: {size / 1e6:.0f} MB from a {settings.base_model.kind}")

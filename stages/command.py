@@ -4,17 +4,21 @@ Every script imports this before numpy and torch (ruff's order of imports holds 
 sets what they read once, when they are loaded.
 """
 
+import errno
 import io
 import json
 import os
+import re
 import reprlib
 import resource
 import select
+import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +82,7 @@ def shown(value: object) -> str:
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage; exit with 1 and one message for a `StudyError`, with 130 for an interrupt.
+    """Run a stage; exit with 1 and one message for a `StudyError` or a full disk, with 130 for an interrupt.
 
     Anything else is a fault of the project itself and keeps its traceback. Where DVC started the
     stage and is killed, the stage ends too: the next `dvc repro` must not find it still at work.
@@ -94,6 +98,11 @@ def run_stage(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:  # of a write that is not `writing`, such as one to the screen's file
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        path = error.filename2 or error.filename or "a file"
+        sys.exit(f"error: {path}: cannot be written: {_refused_write(error)}")
 
 
 def _end_of_dvc() -> int | None:
@@ -132,20 +141,87 @@ def _end_with_dvc() -> None:
         threading.Thread(target=wait, args=(_DVC_ENDS,), daemon=True).start()
 
 
+# Why the system refuses a write, and what to do about it.
+_REFUSALS = {
+    errno.ENOSPC: "make room on its disk",
+    errno.EDQUOT: "make room, for your share of its disk is used up",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EROFS: "choose a disk that can be written",
+    errno.EACCES: "let yourself write in its folder",
+    errno.EPERM: "let yourself write in its folder",
+    errno.EIO: "its disk is failing",
+}
+
+
+def _refused_write(error: BaseException, folder: Path | None = None) -> str | None:
+    """What the system says where an error, or one behind it, is a write refused in `folder`; else None."""
+    seen: BaseException | None = error
+    while seen is not None:
+        number = None
+        if isinstance(seen, OSError):
+            number, place = seen.errno, seen.filename2 or seen.filename
+            if folder and place and not Path(place).resolve().is_relative_to(folder.resolve()):
+                return None  # such as a file that is read
+        if found := re.search(r"\(os error (\d+)\)", str(seen)):  # safetensors
+            number = int(found[1])
+        if number in _REFUSALS:
+            return f"{os.strerror(number)}: {_REFUSALS[number]}, then run this again"
+        if "inline_container" in str(seen):  # torch.save, which tells no number
+            return f"{str(seen).rpartition(' . ')[2]}: is its disk full? Then run this again"
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let a write in here that the system refuses, such as on a full disk, be a `StudyError` of `path`."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, StudyError) or (told := _refused_write(error, path.parent)) is None:
+            raise
+        raise StudyError(f"{path}: cannot be written: {told}") from None
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a neighbour of `path`, then put it in place: readers see all or nothing.
 
-    Of several processes that work as one the first alone writes.
+    Of several processes that work as one the first alone writes. Nothing is flushed for the sake of a
+    power cut: DVC flushes neither, and `make repro` holds what it keeps against its hashes.
     """
     if RANK:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for old in path.parent.glob(f".{path.name}.*.partial"):
+            if not _is_running(old.suffixes[-2][1:]):  # it was killed while it wrote
+                old.unlink(missing_ok=True)
+        try:
+            write(partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _is_running(process: str) -> bool:
     try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another person's
+        return True
+    return True
+
+
+def place_folder(partial: Path, folder: Path) -> None:
+    """Put the whole folder `partial` at `folder`, where at no time a part of it or of an older one is."""
+    old = folder.with_name(f".{folder.name}.old.partial")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    partial.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

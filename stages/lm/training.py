@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words
+from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words, writing
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -125,20 +125,25 @@ class AnswerTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write adapter, optimizer, scheduler, generators, losses and place in the data, all or nothing."""
         partial = Path(self.args.output_dir)
+        written = partial / f"checkpoint-{self.state.global_step}"
         if not RANK:
             shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        Trainer._save_checkpoint(self, model, trial)  # TRL's writes a model card besides
-        written = partial / f"checkpoint-{self.state.global_step}"
         unlogged = {
             "loss": self._tr_loss,
             "logged_at": self._globalstep_last_logged,
             "seconds": time.perf_counter() - self.started,
         }
-        torch.save(unlogged, written / _UNLOGGED)
-        self.accelerator.wait_for_everyone()
-        if not RANK:
-            keep_checkpoint(written, partial.parent)
+        with writing(partial.parent / written.name):
+            try:
+                Trainer._save_checkpoint(self, model, trial)  # TRL's writes a model card besides
+                torch.save(unlogged, written / _UNLOGGED)
+                self.accelerator.wait_for_everyone()
+                if not RANK:
+                    keep_checkpoint(written, partial.parent)
+            except Exception:  # such as a full disk, which it would keep full
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The adapter alone: tokenizer and settings are the stage's to know."""
@@ -183,6 +188,7 @@ class _Progress(TrainerCallback):
         self.name, self.tokens_per_step = name, tokens_per_row * rows_per_step
         self.started, self.first_step = time.perf_counter(), 0
         self.losses: dict[str, str] = {}
+        self.bar = tqdm(disable=True)  # until the training begins
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.started, self.first_step = time.perf_counter(), state.global_step
@@ -214,9 +220,6 @@ class _Progress(TrainerCallback):
         for key, name in (("loss", "loss"), ("eval_loss", "validation")):
             if key in logs:
                 self.losses[name] = f"{float(logs[key]):.3f}"
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.close()
 
 
 def fine_tune(
@@ -317,7 +320,10 @@ def fine_tune(
     trainer.remove_callback(ProgressCallback)
     trainer.started = time.perf_counter()
     (newest,) = broadcast_object_list([newest_checkpoint(checkpoints)])  # as the first one sees it
-    trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    try:
+        trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+    finally:
+        progress.bar.close()  # what is said next begins a line
     seconds = time.perf_counter() - trainer.started
     history = trainer.state.log_history
     if trainer.state.global_step not in [each["step"] for each in history if "eval_loss" in each]:

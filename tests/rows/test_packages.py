@@ -4,6 +4,9 @@ import base64
 import gzip
 import hashlib
 import io
+import os
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -145,6 +148,37 @@ def test_a_damaged_file_in_the_cache_is_fetched_anew(no_pip: Callable[[], None])
     assert archive.read_bytes() == wheel()
     no_pip()
     fetch_package(package("wheel"))
+
+
+def test_studies_at_once_that_share_a_cache_fetch_a_package_once(
+    tmp_path: Path, repo: Path
+) -> None:
+    left = CACHE / ".fetched.partial/archive"  # by one that was killed
+    left.mkdir(parents=True)
+    (left / WHEEL).write_bytes(wheel()[:100])
+    code = (
+        "import sys; from rows.packages import fetch_package; from settings import Package; "
+        "fetch_package(Package.model_validate_json(sys.argv[1]))"
+    )
+    processes = []
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".cache").symlink_to(Path(".cache").absolute())
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", code, package("wheel").model_dump_json()],
+                cwd=tmp_path / name,
+                env={**os.environ, "PYTHONPATH": str(repo / "stages")},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    told = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert "".join(told).count("fetching tiny-rows==1.0") == 1
+    there = {path.name: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    assert there == {WHEEL: wheel()}
+    assert not left.exists()
 
 
 def test_another_file_under_the_same_name_is_refused(index: Path) -> None:

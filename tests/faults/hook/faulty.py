@@ -1,0 +1,128 @@
+"""A study whose stages are disturbed, and what it must be afterwards."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sitecustomize import Fault
+
+HOOK = Path(__file__).parent
+
+SEED = 4  # of every draw
+OLD = b"what an older run has left"
+
+
+class Stages:
+    """A toy study whose stages run at once, each in a process of its own; see `forked.py`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.commands, self.outs = _stages(folder)
+        self.events: dict[str, list[str]] = {}
+        self.undisturbed: dict[str, dict[str, bytes]] = {}
+        paths = [str(folder / "stages"), str(HOOK)]
+        self._program = subprocess.Popen(
+            [sys.executable, str(HOOK / "forked.py")],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, stage: str, fault: Fault | None = None, **more: Any) -> tuple[int, str]:
+        """Run a stage, perhaps disturbed; its exit code and all that it said."""
+        assert self._program.stdin
+        assert self._program.stdout
+        request = {
+            "command": self.commands[stage].split(),
+            "fault": None if fault is None else asdict(fault),
+            "events": None,
+            "file_size": None,
+            **more,
+        }
+        self._program.stdin.write(json.dumps(request) + "\n")
+        self._program.stdin.flush()
+        while (line := self._program.stdout.readline()) == "ready\n":
+            pass
+        answer = json.loads(line)
+        return answer["code"], answer["told"]
+
+    def make(self, last: str) -> None:
+        """Run the stages up to `last` that have not run yet, undisturbed; note what they leave."""
+        for stage in self.commands:
+            if stage not in self.undisturbed:
+                events = self.folder / ".dvc/tmp/events"
+                # The folder of a model is put in place of an older one in more steps: the second time.
+                for _ in range(2 if self.outs[stage][0].startswith("models/") else 1):
+                    events.unlink(missing_ok=True)
+                    code, told = self.run(stage, events=str(events))
+                    assert code == 0, told
+                self.undisturbed[stage] = self.made(stage)
+                self.events[stage] = events.read_text(encoding="utf-8").splitlines()
+                events.unlink()
+            if stage == last:
+                return
+
+    def made(self, stage: str) -> dict[str, bytes]:
+        """What is at the places of a stage's outputs."""
+        return made(self.folder, self.outs[stage])
+
+    def close(self) -> None:
+        self._program.communicate()
+
+
+def _stages(folder: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The command of every stage and its outputs, in the order of dvc.yaml, in which they can run."""
+    commands, outs = {}, {}
+    content = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
+    for name, stage in content["stages"].items():
+        for key in stage.get("foreach", [None]):
+            each = json.loads(json.dumps(stage.get("do", stage)).replace("${key}", str(key)))
+            title = name if key is None else f"{name}@{key}"
+            commands[title] = each["cmd"].removeprefix("python stages/")
+            metrics = [path for metric in each.get("metrics", []) for path in metric]
+            outs[title] = [*each["outs"], *metrics]
+    return commands, outs
+
+
+def made(folder: Path, outs: Sequence[str]) -> dict[str, bytes]:
+    """The files at these places, half-written neighbours aside, to the byte."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for out in outs
+        for path in [folder / out, *(folder / out).rglob("*")]
+        if path.is_file() and not is_partial(path.relative_to(folder))
+    }
+
+
+def is_partial(path: Path) -> bool:
+    return any(part.endswith((".partial", ".part")) for part in path.parts)
+
+
+def left_over(folder: Path) -> list[str]:
+    """What is half-written in the study, and what DVC or a library leaves like that."""
+    return [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if is_partial(path.relative_to(folder))
+        or path.name.startswith((".tmp", ".gguf-", ".fetch-"))
+    ]
+
+
+def draw(stage: str, events: int, count: int) -> list[Fault]:
+    """So many moments to be killed at: at an event, or a while after it."""
+    draws = random.Random(f"{SEED}:{stage}")
+    at = draws.sample(range(1, events + 1), min(count, events))
+    # The last is one of computing rather than of writing.
+    delays = [*[0.0] * (len(at) - 1), draws.uniform(0.01, 0.2)]
+    return [Fault("", event, delay) for event, delay in zip(at, delays, strict=True)]

@@ -1,0 +1,146 @@
+"""kill -9, Ctrl-C and a full disk at any moment of any stage: nothing half-written, and the same bytes.
+
+`make test` disturbs a few stages, drawn by a seed; `make test-faults` all of them.
+"""
+
+import random
+import re
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from faulty import OLD, SEED, Stages, draw, left_over
+from sitecustomize import Fault
+
+REPO = Path(__file__).resolve().parents[2]
+KILLS = 5  # of a stage that computes with the language model; of the others, which take less, more
+MORE = {
+    "prepare": 12,
+    "instructify": 12,
+    "mix": 7,
+    "preflight": 9,
+    "base_model": 16,
+    "baselines": 12,
+}
+
+
+def _names() -> list[str]:
+    content = yaml.safe_load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    each = {name: stage.get("foreach") for name, stage in content.items()}
+    return [
+        title
+        for name, keys in each.items()
+        for title in ([name] if keys is None else [f"{name}@{key}" for key in keys])
+    ]
+
+
+NAMES = _names()
+DRAWN = random.Random(SEED).sample(NAMES, 4)
+EACH = [pytest.param(name, marks=() if name in DRAWN else pytest.mark.faults) for name in NAMES]
+
+
+@pytest.fixture
+def aside(stages: Stages, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The stage has old outputs: of each, this folder has another link, which shows what is written to it."""
+    stage = request.node.callspec.params["stage"]
+    stages.make(stage)
+    for at, name in enumerate(stages.undisturbed[stage]):
+        path = stages.folder / name
+        path.unlink(missing_ok=True)
+        path.write_bytes(OLD)
+        (tmp_path / str(at)).hardlink_to(path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("stage", EACH)
+def test_a_stage_killed_again_and_again_ends_with_the_same_bytes(
+    stages: Stages, aside: Path, stage: str
+) -> None:
+    faults = draw(stage, len(stages.events[stage]), MORE.get(stage, KILLS))
+    killed = 0
+    for fault in faults:
+        _from_the_start(stages)
+        code, told = stages.run(stage, fault)
+        assert code in (-signal.SIGKILL, 0 if fault.delay else -signal.SIGKILL), (fault, told)
+        killed += code != 0
+        _nothing_is_half_written(stages, stage)
+    assert killed >= len(faults) - 1
+    _from_the_start(stages)
+    code, told = stages.run(stage, replace(faults[0], signal=signal.SIGINT))
+    assert code == 130, told
+    assert "Traceback" not in told
+    _nothing_is_half_written(stages, stage)
+    _recovers(stages, stage, aside)
+
+
+@pytest.mark.parametrize("stage", EACH)
+def test_a_stage_on_a_full_disk_says_so_and_leaves_what_there_was(
+    stages: Stages, aside: Path, stage: str
+) -> None:
+    code, told = stages.run(stage, file_size=16)
+    assert code == 1
+    (said,) = re.findall("^error: .*", told, re.MULTILINE)
+    path, _, why = said.removeprefix("error: ").partition(": ")
+    assert path.startswith((*stages.outs[stage], "checkpoints/"))
+    assert why.startswith("cannot be written: ")
+    assert "File too large: allow larger files (ulimit -f)" in why or "is its disk full?" in why
+    assert "Traceback" not in told
+    assert left_over(stages.folder) == []
+    _nothing_is_half_written(stages, stage)
+    _recovers(stages, stage, aside)
+
+
+@pytest.mark.parametrize("stage", [name for name in NAMES if name.startswith("train_")][:1])
+def test_a_training_goes_on_from_its_last_checkpoint(stages: Stages, stage: str) -> None:
+    stages.make(stage)
+    moves = [
+        (at, found[1])
+        for at, event in enumerate(stages.events[stage], start=1)
+        if (found := re.fullmatch(r"os.rename checkpoints/.*/checkpoint-(\d+)", event))
+    ]
+    at, step = moves[-1]
+    code, told = stages.run(stage, Fault("", at + 2))
+    assert code == -signal.SIGKILL, told
+    code, told = stages.run(stage)
+    assert f"{stage}: goes on from step {step} of 9" in told
+    assert stages.made(stage) == stages.undisturbed[stage]
+
+
+@pytest.mark.parametrize("stage", EACH)
+def test_a_stage_opens_no_file_that_is_in_place(stages: Stages, stage: str) -> None:
+    stages.make(stage)
+    opened = {event[5:] for event in stages.events[stage] if event.startswith("open ")}
+    assert opened.isdisjoint(stages.undisturbed[stage])
+    assert not [path for path in opened if "partial" not in path and not path.endswith("/lock")]
+
+
+def _from_the_start(stages: Stages) -> None:
+    """A training that goes on from a checkpoint would not come to as many events."""
+    shutil.rmtree(stages.folder / "checkpoints", ignore_errors=True)
+
+
+def _nothing_is_half_written(stages: Stages, stage: str) -> None:
+    """Every output is missing, an older run's, or whole; a model's folder all of the one or the other."""
+    whole = stages.undisturbed[stage]
+    for name, content in stages.made(stage).items():
+        assert content in (OLD, whole[name]), name
+    for out in stages.outs[stage]:
+        if out.startswith("models/"):
+            found = {
+                path: each for path, each in stages.made(stage).items() if path.startswith(out)
+            }
+            old = {path: OLD for path in whole if path.startswith(out)}
+            assert found in ({}, old, {path: whole[path] for path in old})
+
+
+def _recovers(stages: Stages, stage: str, aside: Path) -> None:
+    code, told = stages.run(stage)
+    assert code == 0, told
+    assert stages.made(stage) == stages.undisturbed[stage]
+    assert left_over(stages.folder) == []
+    assert {path.read_bytes() for path in aside.iterdir()} == {OLD}  # nothing is written in place
+    shutil.rmtree(aside)
