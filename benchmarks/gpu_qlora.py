@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,7 @@ def measure_training(work: Work, base: Path, encoder: Encoder) -> list[str]:
     """A table of tokens a second, share of the matrix peak and memory; the sides take turns."""
     sides: dict[str, Callable[[Work, Path, Encoder, list[Example]], None]] = {
         "instruct-uplift": train_own,
+        "instruct-uplift, not deterministic": partial(train_own, deterministic=False),
         "TRL's example": train_example,
         "TRL's, our adapter": train_example_with_our_adapter,
     }
@@ -217,7 +219,9 @@ def measure_training(work: Work, base: Path, encoder: Encoder) -> list[str]:
     return [*lines, ""]
 
 
-def train_own(work: Work, base: Path, encoder: Encoder, rows: list[Example]) -> None:
+def train_own(
+    work: Work, base: Path, encoder: Encoder, rows: list[Example], deterministic: bool = True
+) -> None:
     """As stages/train.py does with profiles/mistral-7b.yaml: one epoch, validated after it alone."""
     settings = PROFILE.train.model_copy(
         update={
@@ -226,7 +230,7 @@ def train_own(work: Work, base: Path, encoder: Encoder, rows: list[Example]) -> 
             "validate_every": len(rows),
         }
     )
-    make_repeatable(0)
+    make_repeatable(0, deterministic)
     model = load_base(base, PROFILE.precision)
     scratch = base.parent / "training"
     fine_tune(model, encoder, rows, rows[:1], settings, PROFILE.precision, 0, scratch, "own")

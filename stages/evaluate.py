@@ -86,7 +86,7 @@ def main() -> None:
     # A model that one GPU may not hold answers in one process, its layers spread over all GPUs.
     spread = is_sharded(settings.launch)
     launch(None if spread else settings.launch)
-    make_repeatable(settings.seed)
+    make_repeatable(settings.seed, settings.precision.deterministic)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(Path(settings.instructify.templates), labels.names)
     shots: dict[str, Shots] = {"sentiment": (), "general": ()}

@@ -27,7 +27,7 @@ SYSTEM = "original_probe"
 
 def main() -> None:
     settings = read_settings("seed", "prompt_format", "labels", "precision", "evaluate", "launch")
-    make_repeatable(settings.seed)
+    make_repeatable(settings.seed, settings.precision.deterministic)
     names, size = settings.labels.names, settings.evaluate.batch_size
 
     # The states of the test rows were read when the original model answered them.

@@ -425,6 +425,7 @@ BaseModelSource = Annotated[PackageBase | PathBase | HubBase, Field(discriminato
 class Precision(Section):
     dtype: Literal["float32", "bfloat16"]
     quantization: Literal["none", "nf4"]
+    deterministic: bool = True
 
 
 class Train(Section):

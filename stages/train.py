@@ -40,7 +40,7 @@ def main() -> None:
     settings = read_settings("training_seed", "prompt_format", "precision", "train", "launch")
     launch(settings.launch)
     sharded = is_sharded(settings.launch)
-    make_repeatable(settings.training_seed)
+    make_repeatable(settings.training_seed, settings.precision.deterministic)
 
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
     train = _encode(TRAINING_ROWS[which], encoder, settings.train.max_length)

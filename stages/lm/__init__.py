@@ -8,7 +8,6 @@ import command  # noqa: F401  # before torch
 
 # As `command.ARITHMETIC` on a CPU: the same bits from run to run on one GPU.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 

@@ -1,5 +1,6 @@
 """The base model in memory: precision, 4-bit quantisation, adapters, and the draws made repeatable."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,11 @@ def load_system(
     return model.eval()
 
 
-def make_repeatable(seed: int) -> None:
-    """Seed every generator, allow deterministic kernels alone, tell where a processor differs."""
+def make_repeatable(seed: int, deterministic: bool = True) -> None:
+    """Seed every generator, allow `deterministic` kernels alone, tell where a processor differs."""
     transformers.set_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(deterministic)
+    os.environ["FLASH_ATTENTION_DETERMINISTIC"] = str(int(deterministic))
     # Filling fresh memory with a number finds bugs, at a cost; nothing here reads what it never wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False
     if RANK == 0 and not torch.cuda.is_available():

@@ -25,7 +25,12 @@ def test_every_part_runs_and_prints_its_table(
     assert [row[:2] for row in training] == [
         [length, side]
         for length in ("16", "32")
-        for side in ("instruct-uplift", "TRL's example", "TRL's, our adapter")
+        for side in (
+            "instruct-uplift",
+            "instruct-uplift, not deterministic",
+            "TRL's example",
+            "TRL's, our adapter",
+        )
     ]
     assert all(float(row[2].replace(",", "")) > 0 for row in training)
     assert [row[3] for row in training if row[1] == "TRL's example"] == ["1.00", "1.00"]

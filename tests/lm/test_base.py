@@ -1,13 +1,14 @@
 """The base in memory: what a GPU computes with, decided by functions that need none; what is said."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 import lm
-from lm.base import attention, load_base, matmul_precision
+from lm.base import attention, load_base, make_repeatable, matmul_precision
 from settings import Precision
 
 
@@ -37,3 +38,17 @@ def test_the_quantiser_is_heard_once_a_weight_has_4_bits(
     assert caplog.text.count("a kernel is missing") == 1
     logger.warning("another one is missing")
     assert "another one is missing" in caplog.text
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_which_kernels_are_allowed(deterministic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    was = torch.are_deterministic_algorithms_enabled()
+    monkeypatch.delenv("FLASH_ATTENTION_DETERMINISTIC", raising=False)
+    try:
+        make_repeatable(1, deterministic)
+        assert torch.are_deterministic_algorithms_enabled() is deterministic
+        assert os.environ["FLASH_ATTENTION_DETERMINISTIC"] == ("1" if deterministic else "0")
+    finally:
+        torch.use_deterministic_algorithms(was)
