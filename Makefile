@@ -8,8 +8,8 @@ READY := .venv/.installed .dvc/plots.html
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare packages replicates export publish cross-check check-bits statistics test \
-  test-faults lint format clean lock
+.PHONY: help repro compare packages replicates remote push pull check-remote export publish cross-check \
+  check-bits statistics test test-faults lint format clean lock
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,18 @@ packages: $(READY)  ## fetch what the study takes from the package index: it the
 
 replicates: $(READY)  ## train both models again under further seeds: N=3 trainings in all
 	@PYTHONPATH=stages python scripts/replicates.py $(N)
+
+remote: $(READY)  ## set up where models are shared: URL=s3://, ssh://, webdavs:// or a folder [ENDPOINT=...]
+	@PYTHONPATH=stages python scripts/remote.py "$$URL" $(if $(ENDPOINT),--endpoint "$$ENDPOINT")
+
+push: $(READY)  ## send data and models to the remote
+	@PYTHONPATH=stages python scripts/transfer.py push
+
+pull: $(READY)  ## fetch them: `dvc repro` then has nothing to do
+	@PYTHONPATH=stages python scripts/transfer.py pull
+
+check-remote: $(READY)  ## read every object from the remote, compare hashes [REPAIR=1: send damaged ones again]
+	@PYTHONPATH=stages python scripts/check_remote.py $(if $(REPAIR),--repair)
 
 export: $(READY)  ## merge an adapter into a whole model, proved: SYSTEM=... [GGUF=folder of llama.cpp]
 	@PYTHONPATH=stages python scripts/export.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
