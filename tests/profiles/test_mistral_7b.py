@@ -11,7 +11,8 @@ import yaml
 def test_the_profile_runs_to_the_end(run_profile: Callable[[str], Path]) -> None:
     folder = run_profile("mistral-7b")
     profile = yaml.safe_load((folder / "profiles/mistral-7b.yaml").read_text())
-    assert profile["precision"] == {"dtype": "bfloat16", "quantization": "nf4"}
+    precision = {"dtype": "bfloat16", "quantization": "nf4", "deterministic": True}
+    assert profile["precision"] == precision
     for which, rows in (("sentiment", 24), ("mixed", 36)):
         account = json.loads((folder / f"metrics/train_{which}.json").read_text())
         assert account["rows"] == rows
