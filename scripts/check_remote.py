@@ -82,7 +82,7 @@ def _entries(oid: str, *stores: HashFileDB) -> list[dict[str, str]]:
     for store in stores:
         try:
             content = store.fs.cat_file(store.oid_to_path(oid))
-        except Exception:  # of any library: if it matters, the list is told as missing below
+        except Exception:  # of any library; the list is an object too: reading that tells why
             continue
         if f"{hashlib.md5(content).hexdigest()}.dir" == oid:
             entries: list[dict[str, str]] = json.loads(content)

@@ -93,15 +93,16 @@ def plain(url: str) -> str:
 def write(public: dict[str, Any], secret: dict[str, str]) -> None:
     """Make this the default remote, in place of the one of that name."""
     with _repo() as repo:
+        path = Path(repo.config.files["local"])
+        if secret:  # nobody else may read it from the first byte on
+            path.touch()
+            path.chmod(0o600)
         # The secret ones first: where this ends in between, nothing is public that should not be.
         with repo.config.edit("local", validate=False) as config:
             config["remote"].pop(NAME, None)
             config["core"].pop("remote", None)
             if secret:
                 config["remote"][NAME] = secret
-        path = Path(repo.config.files["local"])
-        if path.exists():
-            path.chmod(0o600)
         with repo.config.edit("repo") as config:
             config["remote"][NAME] = public
             config["core"]["remote"] = NAME
