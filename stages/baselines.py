@@ -13,8 +13,8 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from rows.predictions import label_rows, write_sentiment_predictions
 from rows.tables import SENTIMENT, read_table
 from settings import Labels, read_settings
-from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, tfidf_classifier
+from stats.confusion import classification_metrics
 from stats.noise import noise_bound
 
 ROWS = Path("data/prepared/sentiment")

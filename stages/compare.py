@@ -35,8 +35,8 @@ from rows.predictions import PREDICTIONS
 from rows.replicates import TRAINING_ROWS, read_replicates, recipe_of
 from rows.tables import INSTRUCTIONS, RATERS, SENTIMENT, TEN_PREDICTIONS, read_table
 from settings import read_settings
+from stats.bootstrap import bootstrap_differences
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
-from stats.paired import bootstrap_differences
 from stats.seeds import judge_over_seeds
 from stats.systems import Figures, measure_answering, measure_labelled, read_labelled
 from stats.verdicts import judge

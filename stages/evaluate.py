@@ -37,7 +37,7 @@ from rows.tables import (
 )
 from rows.tasks import FAMILIES, is_exact
 from settings import Labels, read_settings
-from stats.classification import classification_metrics
+from stats.confusion import classification_metrics
 
 BASE = Path("models/base")
 INSTRUCTIONS_DIR = Path("data/instructions")

@@ -17,8 +17,8 @@ from prompts.encode import Encoder
 from rows.predictions import PREDICTIONS, label_rows, write_sentiment_predictions
 from rows.tables import INSTRUCTIONS, STATES, read_table
 from settings import read_settings
-from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, state_classifier
+from stats.confusion import classification_metrics
 
 BASE = Path("models/base")
 ROWS = Path("data/instructions/sentiment")

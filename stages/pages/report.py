@@ -22,15 +22,15 @@ from pages.tables import (
 )
 from pages.ten import TenAnswers, ten_console
 from settings import Labels
+from stats.bootstrap import Differences
+from stats.confusion import METRICS
 from stats.estimate import Estimate
-from stats.paired import Differences
 from stats.seeds import OverSeeds
 from stats.systems import Answering, Figures
 from stats.verdicts import Verdict
 
 ORIGINAL, FEW_SHOT = "original_pretrained", "original_few_shot"
 TUNED = ("sentiment_fine_tuned", "mixed_fine_tuned")
-METRICS = ("accuracy", "f1", "precision", "recall")
 
 Systems = Mapping[str, Figures]
 
@@ -123,18 +123,19 @@ def results_markdown(
     confidence: float,
 ) -> str:
     """The whole report."""
-    averaged = f"of the label {labels.positive}" if len(labels.names) == 2 else "macro averages"
     models = {name: each for name, each in systems.items() if each.answering is not None}
     people = agreement_table(systems)
     parts = [
         "# Results",
         text_cell(answer_text(systems, verdicts, ceilings)),
         results_table(systems).markdown(),
-        f"Accuracy is that of the most likely label, F1, precision and recall are {averaged}, each with "
-        f"its {confidence:.0%} interval over test rows: Wilson's for accuracy, bootstrap for the others. "
+        f"{metrics_note(systems, labels)} Each has its {confidence:.0%} interval over test rows: Wilson's "
+        "for accuracy, bootstrap for the others. "
         "Invalid are free answers that name no label, read strictly. Bare label are answers to general "
         "instructions that are nothing but a label. The intervals and verdicts are about these trained "
         "models, not about the recipe: another training seed gives others (see below).",
+        "Further metrics of the most likely label:",
+        further_table(systems).markdown(),
         "## Which differences are real",
         "Every pair on the same rows: exact McNemar test, p values after Holm's correction for all "
         "pairs. *Cannot tell* means just that: neither that two systems are equal nor that one failed.",
@@ -208,19 +209,43 @@ def results_table(systems: Systems) -> Table:
     """A row a system: the most likely label, and what its free answers are worth and cost."""
     return Table(
         (
-            *("system", "accuracy", "F1", "precision", "recall", "n"),
+            *("system", *(metric.heading for metric in METRICS if metric.is_main), "n"),
             *("invalid", "bare label", "tokens a row"),
         ),
         [
             [
                 name,
-                *(with_interval(getattr(each.labelled, metric)) for metric in METRICS),
+                *(
+                    with_interval(each.labelled.metrics[metric.key])
+                    for metric in METRICS
+                    if metric.is_main
+                ),
                 str(each.labelled.n),
                 *_of_answers(each.answering),
             ]
             for name, each in systems.items()
         ],
     )
+
+
+def further_table(systems: Systems) -> Table:
+    """The metrics that are no column of the results table, one row a system."""
+    further = [metric for metric in METRICS if not metric.is_main]
+    rows = [
+        [name, *(with_interval(each.labelled.metrics[metric.key]) for metric in further)]
+        for name, each in systems.items()
+    ]
+    return Table(("system", *(metric.heading for metric in further)), rows)
+
+
+def metrics_note(systems: Systems, labels: Labels) -> str:
+    """What the metrics are of, and which labels no test row has."""
+    averaged = f"of the label {labels.positive}" if len(labels.names) == 2 else "macro averages"
+    note = f"Accuracy is that of the most likely label; F1, precision and recall are {averaged}."
+    absent = next(iter(systems.values())).labelled.absent_labels
+    if absent:
+        note += f" No test row has the label {', '.join(absent)}: macro averages leave it out."
+    return note
 
 
 def _of_answers(answering: Answering | None) -> list[str]:
@@ -235,12 +260,12 @@ def _of_answers(answering: Answering | None) -> list[str]:
 
 def differences_table(differences: Mapping[tuple[str, str], Differences]) -> Table:
     """First minus second, in points, of the figures besides accuracy."""
-    metrics = (*METRICS[1:], "macro_f1")
+    others = [metric for metric in METRICS if metric.key != "accuracy"]
     rows = [
-        [f"{first} - {second}", *(_in_points(found[metric]) for metric in metrics)]
-        for (first, second), found in differences.items()
+        [f"{first} - {second}", *(_in_points(of_pair[metric.key]) for metric in others)]
+        for (first, second), of_pair in differences.items()
     ]
-    return Table(("first - second", "F1", "precision", "recall", "macro-F1"), rows)
+    return Table(("first - second", *(metric.heading for metric in others)), rows)
 
 
 def cost_table(models: Systems) -> Table:
@@ -362,7 +387,7 @@ def headline(systems: Systems, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     of_systems: dict[str, Any] = {}
     for name, each in systems.items():
         found: dict[str, Estimate | None] = {
-            metric: getattr(each.labelled, metric) for metric in METRICS
+            metric.key: each.labelled.metrics[metric.key] for metric in METRICS
         }
         if each.answering is not None:
             for key in ("free", "shifted", "bare_label", "hundred", "forgotten"):
