@@ -34,9 +34,12 @@ from pages.ten import TenAnswers, ten_json, ten_markdown
 from prompts.checks import CheckedInstruction, load_ten, results
 from prompts.hundred import hundred_instructions
 from prompts.templates import read_templates
+from rows.answers import TEN_PREDICTIONS
+from rows.instructions import INSTRUCTIONS
 from rows.predictions import PREDICTIONS
+from rows.prepared import LABELLED, RATERS
 from rows.replicates import TRAINING_ROWS, read_replicates, recipe_of
-from rows.tables import INSTRUCTIONS, LABELLED, RATERS, TEN_PREDICTIONS, read_table
+from rows.tables import read_table
 from settings.read import read_settings
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
 from stats.paired import bootstrap_differences

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from prompts.checks import CheckedInstruction, followed
 from prompts.templates import Template
-from rows.predictions import PREDICTIONS
-from rows.tables import (
+from rows.answers import (
     GENERAL_PREDICTIONS,
     LABELLED_PREDICTIONS,
     LIKELIHOODS,
     SCORES,
     TEN_PREDICTIONS,
     TOKENS,
-    read_table,
 )
+from rows.predictions import PREDICTIONS
+from rows.tables import read_table
 from settings.labels import Labels
 from stats.calibration import Bin, calibration_error, reliability_bins
 from stats.estimate import Estimate, share
