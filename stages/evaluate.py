@@ -1,7 +1,7 @@
 """Let one model system answer the test rows: `evaluate.py SYSTEM`.
 
 It scores every label of every labelled row and answers freely; it answers the general test
-instructions, the ten out-of-sample instructions and a hundred more, and tells how likely it finds
+instructions and the checked out-of-sample instructions, and tells how likely it finds
 the general instructions' own answers.
 """
 
@@ -17,10 +17,8 @@ from command import run_stage, write_json, write_log
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
 from lm.processes import is_sharded, launch
-from prompts.checks import CheckedInstruction, load_ten
 from prompts.encode import Encoder
 from prompts.format import write_prompt
-from prompts.hundred import hundred_instructions
 from prompts.templates import Template, read_templates
 from rows.predictions import PREDICTIONS, write_sentiment_predictions
 from rows.tables import (
@@ -38,6 +36,7 @@ from rows.tables import (
 from rows.tasks import FAMILIES, is_exact
 from settings import Labels, read_settings
 from stats.classification import classification_metrics
+from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions
 
 BASE = Path("models/base")
 INSTRUCTIONS_DIR = Path("data/instructions")
@@ -89,6 +88,11 @@ def main() -> None:
     make_repeatable(settings.seed, settings.precision.deterministic)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(Path(settings.instructify.templates), labels.names)
+    # Read before the model answers: a mistake in these files must not cost minutes.
+    checked = (
+        ("ten", load_instructions(TEN), limits.max_new_tokens_ten),
+        ("hundred", load_instructions(HUNDRED), limits.max_new_tokens_hundred),
+    )
     shots: dict[str, Shots] = {"sentiment": (), "general": ()}
     if name == "original_few_shot":
         shots = draw_shots(limits.few_shot_examples, labels, settings.seed)
@@ -128,11 +132,8 @@ def main() -> None:
     likelihoods = find_likelihoods(system, rows)
     write_table(PREDICTIONS / name / "likelihoods.parquet", table_of(likelihoods, LIKELIHOODS))
 
-    # The ten out-of-sample instructions, and a hundred more that programs check.
-    for what, entries, limit in (
-        ("ten", load_ten(Path("data/raw/ten_instructions.yaml")), limits.max_new_tokens_ten),
-        ("hundred", hundred_instructions(), limits.max_new_tokens_hundred),
-    ):
+    # The out-of-sample instructions, which no training row contains and programs check.
+    for what, entries, limit in checked:
         asked = [
             write_prompt(settings.prompt_format, entry.instruction, entry.input)
             for entry in entries

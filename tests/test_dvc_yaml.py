@@ -21,6 +21,7 @@ ROOMS = (
     "yaml_file",
     "settings",
     "rows",
+    "tasks",
     "prompts",
     "lm",
     "stats",

@@ -61,7 +61,7 @@ def _figures(right: Sequence[bool], bare: float) -> Figures:
     cost = Estimate(bare, 0.0, 1.0)
     answering = Answering(
         *(50.0, share, share, [], [0.0, 0.0], share, {}),
-        *(None, None, cost, 1.5, Estimate(0.5, 0.25, 0.75), 3, cost),
+        *(None, None, cost, 1.5, Estimate(0.5, 0.25, 0.75), 3, 10, cost, 100),
     )
     return Figures(labelled, answering)
 
