@@ -17,14 +17,15 @@ DVC = yaml.safe_load((REPO / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
 
 ROOMS = (
-    "command",
-    "yaml_file",
+    "runtime",
     "settings",
+    "fetch",
     "rows",
     "tasks",
     "prompts",
     "lm",
     "stats",
+    "measure",
     "pages",
 )  # each knows those before
 NO_TORCH = ("prepare", "instructify", "mix", "baselines", "compare")

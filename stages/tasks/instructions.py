@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from command import StudyError, shown
+from runtime.errors import StudyError, shown
+from runtime.yaml_file import read_yaml
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from tasks.checks import bind, faults, passes
-from yaml_file import read_yaml
 
 TEN: Final = Path("data/raw/ten_instructions.yaml")
 HUNDRED: Final = Path("data/raw/hundred_instructions.yaml")
