@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import multinomial
 
-from settings import Labels
+from settings.labels import Labels
 from stats import bootstrap as resampling
 from stats.confusion import METRICS, metric_values
 from stats.intervals import bayes_interval, tango_interval, wilson_interval

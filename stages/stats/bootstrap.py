@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from settings import Labels
+from settings.labels import Labels
 from stats.confusion import expected_places, metric_values, predicted_places
 from stats.estimate import Estimate
 from stats.intervals import paired_difference_interval

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from settings import Labels
+from settings.labels import Labels
 
 Values = NDArray[np.float64]
 

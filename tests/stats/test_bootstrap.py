@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from settings import Labels
+from settings.labels import Labels
 from stats.bootstrap import bootstrap_differences, bootstrap_intervals
 from stats.confusion import METRICS, classification_metrics
 from stats.intervals import paired_difference_interval
@@ -91,7 +91,7 @@ def test_identical_predictions_divide_by_nothing() -> None:
         assert all(np.isfinite(found[name].value) for name in KEYS)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)  # two bootstraps of 10,000 resamples each
 @given(st.integers(0, 10_000))
 def test_turned_systems_have_the_turned_difference(seed: int) -> None:
     expected, first, second = _predictions(TWO, 200, (0.7, 0.5), seed)  # so that 25 differ

@@ -12,7 +12,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from settings import Labels
+from settings.labels import Labels
 from stats.confusion import (
     METRICS,
     absent_labels,
