@@ -4,12 +4,13 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from import_closure import import_closure, imported_modules, module_name
 
 REPO = Path(__file__).resolve().parents[1]
 STAGES = REPO / "stages"
@@ -17,6 +18,7 @@ DVC = yaml.safe_load((REPO / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
 
 ROOMS = (
+    "import_closure",
     "command",
     "yaml_file",
     "settings",
@@ -65,53 +67,24 @@ def _value(name: str, values: dict[str, str]) -> str:
     return str(found)
 
 
-def _module(file: Path) -> str:
-    parts = file.relative_to(STAGES).with_suffix("").parts
-    return ".".join(parts).removesuffix(".__init__")
-
-
-FILES = {_module(file): file for file in STAGES.rglob("*.py")}
+FILES = {module_name(file, STAGES): file for file in STAGES.rglob("*.py")}
 SCRIPTS = {name for name in FILES if "." not in name} - set(ROOMS)
 STAGE = _expanded()
 
 
-def _tree(module: str) -> ast.Module:
-    return ast.parse(FILES[module].read_text(encoding="utf-8"))
-
-
-def _imports(module: str) -> Iterator[str]:
-    """The names that a module imports, anywhere in its text, the packages above them too."""
-    for node in ast.walk(_tree(module)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: a relative import"
-            assert node.module, f"{module}: a relative import"
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
-
-
-def _closure(module: str) -> set[str]:
-    found, ahead = {module}, [module]
-    while ahead:
-        for name in set(_imports(ahead.pop())) & FILES.keys() - found:
-            found.add(name)
-            ahead.append(name)
-    return found
+def _closure(script: str) -> set[str]:
+    return {module_name(file, STAGES) for file in import_closure(FILES[script])}
 
 
 def _script(stage: str) -> str:
-    return _module(REPO / STAGE[stage]["cmd"].split()[1])
+    return module_name(REPO / STAGE[stage]["cmd"].split()[1], STAGES)
 
 
 def _read_sections(script: str) -> set[str]:
     """The sections that `read_settings("seed", "mix")` in a script names."""
     calls = [
         node
-        for node in ast.walk(_tree(script))
+        for node in ast.walk(ast.parse(FILES[script].read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "read_settings"
@@ -129,7 +102,7 @@ def test_there_is_a_stage_for_every_script_and_the_other_way_round() -> None:
 @pytest.mark.parametrize("stage", STAGE)
 def test_deps_are_exactly_what_the_stage_imports(stage: str) -> None:
     named = [dep for dep in STAGE[stage]["deps"] if dep.startswith("stages/")]
-    imported = {f"{FILES[name].relative_to(REPO)}" for name in _closure(_script(stage))}
+    imported = {str(FILES[name].relative_to(REPO)) for name in _closure(_script(stage))}
     assert len(named) == len(set(named))
     assert set(named) == imported
 
@@ -194,7 +167,7 @@ def test_charts_and_artifacts_lie_in_outs() -> None:
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_rooms_import_only_from_rooms_before_them(module: str) -> None:
     own = module.split(".")[0]
-    imported = {name.split(".")[0] for name in set(_imports(module)) & FILES.keys()}
+    imported = {name.split(".")[0] for name in imported_modules(FILES[module]) & FILES.keys()}
     if own in SCRIPTS:
         assert imported <= set(ROOMS)
     else:
@@ -203,7 +176,11 @@ def test_rooms_import_only_from_rooms_before_them(module: str) -> None:
 
 @pytest.mark.parametrize("script", NO_TORCH)
 def test_data_stages_name_no_torch(script: str) -> None:
-    named = {name.split(".")[0] for module in _closure(script) for name in _imports(module)}
+    named = {
+        name.split(".")[0]
+        for module in _closure(script)
+        for name in imported_modules(FILES[module])
+    }
     assert not named & HEAVY
 
 

@@ -5,53 +5,16 @@ NAME is the training's own, KEY a hash of everything that decides what it ends w
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
-from command import PROCESSES, RANK, StudyError
-
-import torch
-
-from prompts.encode import Example
-from settings import Precision, Train
+from command import RANK, StudyError
 
 CHECKPOINTS = Path("checkpoints")
-_LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers", "trl")
-_CODE = ("base.py", "batches.py", "training.py")
-
-
-def training_key(
-    base: Path,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    settings: Train,
-    precision: Precision,
-    seed: int,
-    sharded: bool = False,
-) -> str:
-    """A hash of everything that decides a training's adapter and losses."""
-    weights = [*base.glob("*.safetensors"), base / "config.json"]
-    code = [Path(__file__).with_name(name) for name in _CODE]
-    decides = {
-        "base": [_sha256(path) for path in sorted(weights)],
-        "rows": [[[row.prompt, row.answer] for row in rows] for rows in (train, validation)],
-        "settings": settings.model_dump(exclude={"checkpoint_every"}),
-        "precision": precision.model_dump(),
-        "seed": seed,
-        "processes": PROCESSES,  # each adds its batches to an update
-        "sharded": sharded,
-        "code": [_sha256(path) for path in code],
-        "libraries": [version(name) for name in _LIBRARIES],
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-    }
-    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
 @contextmanager
@@ -83,7 +46,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("checkpoint-*"), key=_step, default=None)
 
 
-def keep_checkpoint(written: Path, folder: Path) -> None:
+def place_checkpoint(written: Path, folder: Path) -> None:
     """Put the checkpoint `written` into `folder`, on the disk for certain, in place of those before it."""
     for path in [*written.iterdir(), written]:
         _flush(path)
@@ -131,8 +94,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

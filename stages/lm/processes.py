@@ -108,6 +108,19 @@ def shard(model: Any, device: str) -> None:
         tensor.data = tensor.to(device)
 
 
+def average_gradients(model: Any, accelerator: Any) -> Any:
+    """A sharded PEFT model in torch's DistributedDataParallel, which averages the adapter's gradients.
+
+    The trainer itself would refuse to wrap a model whose base is shared out.
+    """
+    from torch.nn.parallel import DistributedDataParallel
+
+    model = accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+    frozen = [name for name, weights in model.named_parameters() if not weights.requires_grad]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, frozen)
+    return DistributedDataParallel(model, forward_sync_buffers=False)
+
+
 def gather(found: dict[int, _Found]) -> dict[int, _Found]:
     """What all processes have found, in every one of them."""
     if PROCESSES == 1:
