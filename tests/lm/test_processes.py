@@ -241,15 +241,14 @@ def _trained(turn: int, prepare: Callable[[], None] = lambda: None) -> int | Non
 
 def _noting_shares() -> None:
     """Note how many bytes this process holds of the weights that are shared out."""
-    trainer: Any = training.AnswerTrainer
-    wrap = trainer._wrap_model
+    average = training.average_gradients
 
-    def noting(self: Any, model: Any, *arguments: Any) -> Any:
-        parts = [each.to_local() for each in model.parameters() if isinstance(each, DTensor)]
+    def noting(model: Any, accelerator: Any) -> Any:
+        parts = [part.to_local() for part in model.parameters() if isinstance(part, DTensor)]
         Path(f"held_{command.RANK}").write_text(str(sum(part.nbytes for part in parts)))
-        return wrap(self, model, *arguments)
+        return average(model, accelerator)
 
-    trainer._wrap_model = noting
+    training.average_gradients = noting
 
 
 def _end_after(steps: int) -> None:
