@@ -14,10 +14,11 @@ from lm.recipe import Recipe
 from lm.training import Trained, fine_tune
 from prompts.encode import Encoder, Example
 from rows.tables import INSTRUCTIONS, read_table
-from settings import Precision, read_settings
+from settings.model import Precision
+from settings.read import read_settings
 
 BASE = Path("models/base")
-ROWS = Path("data/instructions/sentiment")
+ROWS = Path("data/instructions/labelled")
 PATHS = {
     "float32": Precision(dtype="float32", quantization="none"),
     "nf4, float32": Precision(dtype="float32", quantization="nf4"),

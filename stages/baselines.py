@@ -6,24 +6,27 @@ Also how many of the training labels may be wrong, which the same TF-IDF tells.
 from collections import Counter
 from pathlib import Path
 
-from command import run_stage, write_json, write_log
+from runtime.clock import write_log
+from runtime.files import write_json
+from runtime.process import run_stage
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from rows.predictions import label_rows, write_sentiment_predictions
-from rows.tables import SENTIMENT, read_table
-from settings import Labels, read_settings
+from rows.predictions import label_rows, write_labelled_predictions
+from rows.tables import LABELLED, read_table
+from settings.labels import Labels
+from settings.read import read_settings
 from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, tfidf_classifier
 from stats.noise import noise_bound
 
-ROWS = Path("data/prepared/sentiment")
+ROWS = Path("data/prepared/labelled")
 
 
 def main() -> None:
     settings = read_settings("seed", "labels")
-    train = read_table(ROWS / "train.parquet", SENTIMENT)
-    test = read_table(ROWS / "test.parquet", SENTIMENT)
+    train = read_table(ROWS / "train.parquet", LABELLED)
+    test = read_table(ROWS / "test.parquet", LABELLED)
     texts, labels = train["text"].to_pylist(), train["label"].to_pylist()
     unseen, expected = test["text"].to_pylist(), test["label"].to_pylist()
 
@@ -36,7 +39,7 @@ def main() -> None:
     for system, guesses in predicted.items():
         scores = tfidf.tolist() if system == "tfidf_logistic" else None
         rows = label_rows(test["row_id"].to_pylist(), expected, guesses, scores)
-        write_sentiment_predictions(system, rows)
+        write_labelled_predictions(system, rows)
         metrics = classification_metrics(expected, guesses, settings.labels)
         write_json(Path(f"metrics/evaluate/{system}.json"), metrics)
         print(f"{system}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from command import run_stage, write_json, write_log, write_text
+from runtime.clock import write_log
+from runtime.files import write_json, write_text
+from runtime.process import run_stage
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from measure.system_metrics import Figures, measure_answering, measure_labelled, read_labelled
 from pages.cards import Training, card_markdown
 from pages.figures import reliability_figure, template_figure
 from pages.report import (
@@ -33,12 +36,11 @@ from prompts.hundred import hundred_instructions
 from prompts.templates import read_templates
 from rows.predictions import PREDICTIONS
 from rows.replicates import TRAINING_ROWS, read_replicates, recipe_of
-from rows.tables import INSTRUCTIONS, RATERS, SENTIMENT, TEN_PREDICTIONS, read_table
-from settings import read_settings
+from rows.tables import INSTRUCTIONS, LABELLED, RATERS, TEN_PREDICTIONS, read_table
+from settings.read import read_settings
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
 from stats.paired import bootstrap_differences
 from stats.seeds import judge_over_seeds
-from stats.systems import Figures, measure_answering, measure_labelled, read_labelled
 from stats.verdicts import judge
 
 MODELS = (ORIGINAL, FEW_SHOT, *TUNED)
@@ -65,7 +67,7 @@ def main() -> None:
     labels, confidence, seed = settings.labels, settings.compare.confidence, settings.seed
     pool = read_templates(Path(settings.instructify.templates), labels.names)
     ten, hundred = load_ten(Path("data/raw/ten_instructions.yaml")), hundred_instructions()
-    test = read_table(PREPARED / "sentiment/test.parquet", SENTIMENT).to_pylist()
+    test = read_table(PREPARED / "labelled/test.parquet", LABELLED).to_pylist()
     expected = [row["label"] for row in test]
 
     # Each system by itself.

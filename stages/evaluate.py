@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import run_stage, write_json, write_log
+from runtime.clock import write_log
+from runtime.files import write_json
+from runtime.process import run_stage
 
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
@@ -22,7 +24,7 @@ from prompts.encode import Encoder
 from prompts.format import write_prompt
 from prompts.hundred import hundred_instructions
 from prompts.templates import Template, read_templates
-from rows.predictions import PREDICTIONS, write_sentiment_predictions
+from rows.predictions import PREDICTIONS, write_labelled_predictions
 from rows.tables import (
     GENERAL_PREDICTIONS,
     INSTRUCTIONS,
@@ -35,9 +37,10 @@ from rows.tables import (
     table_of,
     write_table,
 )
-from rows.tasks import FAMILIES, is_exact
-from settings import Labels, read_settings
+from settings.labels import Labels
+from settings.read import read_settings
 from stats.classification import classification_metrics
+from tasks.families import FAMILIES, is_exact
 
 BASE = Path("models/base")
 INSTRUCTIONS_DIR = Path("data/instructions")
@@ -89,7 +92,7 @@ def main() -> None:
     make_repeatable(settings.seed, settings.precision.deterministic)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(Path(settings.instructify.templates), labels.names)
-    shots: dict[str, Shots] = {"sentiment": (), "general": ()}
+    shots: dict[str, Shots] = {"labelled": (), "general": ()}
     if name == "original_few_shot":
         shots = draw_shots(limits.few_shot_examples, labels, settings.seed)
     tokenizer = load_tokenizer(BASE)
@@ -101,11 +104,11 @@ def main() -> None:
     )
 
     # The labelled rows: the log-likelihood of every label, and a free answer read strictly.
-    rows = read_table(INSTRUCTIONS_DIR / "sentiment/test.parquet", INSTRUCTIONS).to_pylist()
-    answers = score_rows(system, "sentiment", rows, pool, labels, limits.max_new_tokens_sentiment)
-    sentiment = read_answers(rows, answers, pool, labels)
+    rows = read_table(INSTRUCTIONS_DIR / "labelled/test.parquet", INSTRUCTIONS).to_pylist()
+    answers = score_rows(system, "labelled", rows, pool, labels, limits.max_new_tokens_labelled)
+    labelled = read_answers(rows, answers, pool, labels)
     tokens = count_tokens(system, rows, answers)
-    write_sentiment_predictions(name, sentiment)
+    write_labelled_predictions(name, labelled)
     write_table(PREDICTIONS / name / "tokens.parquet", table_of(tokens, TOKENS))
     if name == "original_pretrained":  # what the probe reads
         states = [
@@ -116,7 +119,7 @@ def main() -> None:
 
     # Scores alone: of rows that may set a threshold, and of some test rows in every wording.
     for split in ("validation", "wordings"):
-        rows = read_table(INSTRUCTIONS_DIR / f"sentiment/{split}.parquet", INSTRUCTIONS).to_pylist()
+        rows = read_table(INSTRUCTIONS_DIR / f"labelled/{split}.parquet", INSTRUCTIONS).to_pylist()
         scores = read_answers(rows, score_rows(system, split, rows, pool, labels), pool, labels)
         write_table(PREDICTIONS / name / f"{split}.parquet", table_of(scores, SCORES))
 
@@ -141,7 +144,7 @@ def main() -> None:
         said = [_said(entry, answer) for entry, answer in zip(entries, answers, strict=True)]
         write_table(PREDICTIONS / name / f"{what}.parquet", table_of(said, TEN_PREDICTIONS))
 
-    metrics = measure(sentiment, tokens, general, labels, pool)
+    metrics = measure(labelled, tokens, general, labels, pool)
     write_json(Path(f"metrics/evaluate/{name}.json"), metrics)
     write_log(f"evaluate_{name}")
     print(f"{name}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
@@ -158,7 +161,7 @@ def score_rows(
     """The log-likelihood of every label of every row, and a free answer of at most `limit` tokens."""
     by_id = {template.id: template for template in pool}
     choices = [by_id[row["template"]].completions(labels.names) for row in rows]
-    return system.score(what, "sentiment", [row["prompt"] for row in rows], choices, limit)
+    return system.score(what, "labelled", [row["prompt"] for row in rows], choices, limit)
 
 
 def read_answers(
@@ -180,7 +183,7 @@ def read_answers(
 
 def count_tokens(system: System, rows: Rows, answers: Sequence[Answer]) -> Rows:
     """What each row costs: the tokens of its prompt, examples included, and of the free answer."""
-    prompts = system.prompts("sentiment", [row["prompt"] for row in rows])
+    prompts = system.prompts("labelled", [row["prompt"] for row in rows])
     return [
         {
             "row_id": row["row_id"],
@@ -228,11 +231,11 @@ def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
     """Examples from the training rows, `count` a task, those of the labelled rows balanced."""
     generator = random.Random(f"{seed}:shots")
     shots: dict[str, Shots] = {}
-    for task in ("sentiment", "general"):
+    for task in ("labelled", "general"):
         rows = read_table(INSTRUCTIONS_DIR / task / "train.parquet", INSTRUCTIONS)
         groups = [labels.names[turn % len(labels.names)] for turn in range(count)]
         drawn: list[tuple[str, str]] = []
-        for group in groups if task == "sentiment" else [None] * count:
+        for group in groups if task == "labelled" else [None] * count:
             of_group = [
                 (prompt, completion)
                 for prompt, completion, label in zip(
@@ -250,11 +253,11 @@ def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
 
 
 def measure(
-    sentiment: Rows, tokens: Rows, general: Rows, labels: Labels, pool: Sequence[Template]
+    labelled: Rows, tokens: Rows, general: Rows, labels: Labels, pool: Sequence[Template]
 ) -> dict[str, Any]:
     """The figures of `metrics/evaluate/SYSTEM.json`, from the predictions alone."""
-    expected = [row["label"] for row in sentiment]
-    parsed = [row["parsed"] for row in sentiment]
+    expected = [row["label"] for row in labelled]
+    parsed = [row["parsed"] for row in labelled]
     trained = {family.name for family in FAMILIES if not family.held_out}
     seen = [row["exact"] for row in general if row["family"] in trained]
     unseen = [row["exact"] for row in general if row["family"] and row["family"] not in trained]
@@ -264,7 +267,7 @@ def measure(
     ]
     spent = [row["prompt_tokens"] + row["generated_tokens"] for row in tokens]
     return {
-        **classification_metrics(expected, [row["scored"] for row in sentiment], labels),
+        **classification_metrics(expected, [row["scored"] for row in labelled], labels),
         "tokens_per_row": sum(spent) / len(spent),
         "generated": {
             **classification_metrics(expected, parsed, labels),

@@ -29,10 +29,14 @@ def import_closure(script: Path) -> list[Path]:
     import.
     """
     root = script.parent
+    own = {path.stem for path in root.iterdir()}
     files, ahead = {script}, [script]
     while ahead:
         for module in imported_modules(ahead.pop()):
-            path = root.joinpath(*module.split("."))
+            parts = module.split(".")
+            if parts[0] not in own:
+                continue
+            path = root.joinpath(*parts)
             for file in (path.with_suffix(".py"), path / "__init__.py"):
                 if file not in files and file.is_file():
                     files.add(file)

@@ -4,7 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from command import StudyError, in_words, run_stage, write_json, write_log
+from runtime.clock import write_log
+from runtime.errors import StudyError
+from runtime.files import write_json
+from runtime.process import run_stage
+from runtime.progress import in_words
 
 import pyarrow.compute as pc
 
@@ -21,13 +25,14 @@ from lm.budget import (
 from lm.processes import is_sharded, processes_of
 from lm.source import FOUND, PARTIAL, look_up
 from rows.tables import INSTRUCTIONS, read_table
-from settings import Precision, Train, read_settings
+from settings.model import Precision, Train
+from settings.read import read_settings
 
 TRAINING_ROWS = {
-    "train_sentiment": Path("data/instructions/sentiment/train.parquet"),
+    "train_sentiment": Path("data/instructions/labelled/train.parquet"),
     "train_mixed": Path("data/mixed/train.parquet"),
 }
-TEST_ROWS = Path("data/instructions/sentiment/test.parquet")
+TEST_ROWS = Path("data/instructions/labelled/test.parquet")
 CHARACTERS = 3.5  # a token, about: the tokenizer is not there yet
 LONG = 72  # hours: a training that takes longer without a GPU is a mistake
 GIB = 2**30

@@ -5,18 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from command import (
-    PROCESSES,
-    RANK,
-    StudyError,
-    in_words,
-    place_folder,
-    run_stage,
-    write_json,
-    write_log,
-    write_text,
-    writing,
-)
+from runtime.clock import write_log
+from runtime.errors import StudyError
+from runtime.files import place_folder, write_json, write_text, writing
+from runtime.process import PROCESSES, RANK, run_stage
+from runtime.progress import in_words
 
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.checkpoints import hold_checkpoints
@@ -25,14 +18,14 @@ from lm.recipe import Recipe, training_key
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
 from rows.tables import INSTRUCTIONS, read_table
-from settings import read_settings
+from settings.read import read_settings
 
 BASE = Path("models/base")
 TRAINING_ROWS = {
-    "sentiment": Path("data/instructions/sentiment/train.parquet"),
+    "sentiment": Path("data/instructions/labelled/train.parquet"),
     "mixed": Path("data/mixed/train.parquet"),
 }
-VALIDATION_ROWS = Path("data/instructions/sentiment/validation.parquet")
+VALIDATION_ROWS = Path("data/instructions/labelled/validation.parquet")
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ from prompts.templates import read_templates
 from rows import tables
 from rows.predictions import label_rows
 from rows.tables import table_of, write_table
-from rows.tasks import FAMILIES
-from settings import Labels
+from settings.labels import Labels
 from stats.noise import estimated_noise
+from tasks.families import FAMILIES
 
 REPO = Path(__file__).resolve().parents[1]
 TWO = ["negative", "positive"]
@@ -51,7 +51,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
     profile_path = folder / "profiles/small.yaml"
     profile = yaml.safe_load(profile_path.read_text(encoding="utf-8"))
     profile["labels"] = {"names": labels, "positive": labels[-1]}
-    profile["sources"]["sentiment"]["label_values"] = dict(enumerate(labels))
+    profile["sources"]["labelled"]["label_values"] = dict(enumerate(labels))
     profile_path.write_text(yaml.safe_dump(profile), encoding="utf-8")
     shutil.copyfile(
         REPO / "data/raw/ten_instructions.yaml", folder / "data/raw/ten_instructions.yaml"
@@ -65,7 +65,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
         {"row_id": id, "text": f"Row, {id}", "label": label, "agreement": agreed}
         for id, label, agreed in zip(ids, expected, agreement, strict=True)
     ]
-    write_table(prepared / "sentiment/test.parquet", table_of(test, tables.SENTIMENT))
+    write_table(prepared / "labelled/test.parquet", table_of(test, tables.LABELLED))
     raters = [
         {"row_id": id, "split": split, "raters": 9, "named": 8, "agreeing": 7, "turned": turned}
         for id in ids
@@ -76,11 +76,11 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
     (folder / "metrics/label_noise.json").write_text('{"upper_bound": 0.25, "n": 80}')
     losses = {"train_loss": 0.5, "validation_loss": 0.25}
     sizes = {"trainable_parameters": 1000, "total_parameters": 20000}
-    for which in ("sentiment", "mixed"):
+    for which in ("labelled", "mixed"):
         account = {"rows": 80, "steps": 10, "tokens": 4000, **losses, **sizes}
         (folder / f"metrics/train_{which}.json").write_text(json.dumps(account))
     write_table(folder / "data/replicates/predictions.parquet", tables.REPLICATES.empty_table())
-    for name in ("data/instructions/sentiment", "data/mixed"):
+    for name in ("data/instructions/labelled", "data/mixed"):
         write_table(folder / name / "train.parquet", tables.INSTRUCTIONS.empty_table())
     pool = read_templates(REPO / "templates/sentiment.yaml", labels)
 
@@ -97,7 +97,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
         found = [scores(label, share) for label in expected]
         if system not in MODELS:
             rows = label_rows(ids, expected, [scored(each) for each in found])
-            write_table(to / "sentiment.parquet", table_of(rows, tables.SENTIMENT_PREDICTIONS))
+            write_table(to / "labelled.parquet", table_of(rows, tables.LABELLED_PREDICTIONS))
             continue
         said = [scored(each) if at % 7 else f"maybe {at % 3}" for at, each in enumerate(found)]
         rows = [
@@ -115,7 +115,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
                 zip(ids, expected, found, said, strict=True)
             )
         ]
-        write_table(to / "sentiment.parquet", table_of(rows, tables.SENTIMENT_PREDICTIONS))
+        write_table(to / "labelled.parquet", table_of(rows, tables.LABELLED_PREDICTIONS))
         tokens = [
             {"row_id": id, "prompt_tokens": 40 + at % 3, "generated_tokens": 2}
             for at, id in enumerate(ids)
@@ -184,7 +184,7 @@ def compared(
     return compare
 
 
-def _rows(folder: Path, system: str, name: str = "sentiment") -> list[dict[str, Any]]:
+def _rows(folder: Path, system: str, name: str = "labelled") -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pq.read_table(
         folder / f"predictions/{system}/{name}.parquet"
     ).to_pylist()
@@ -328,7 +328,7 @@ def test_the_wordings_again(study: Path, system: str) -> None:
 
 def test_ceilings_and_suspicious_rows_again(study: Path) -> None:
     report = _report(study)
-    test = pq.read_table(study / "data/prepared/sentiment/test.parquet").to_pylist()
+    test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     known = [row["agreement"] for row in test if row["agreement"] is not None]
     assert f"{np.mean(known):.3f}".replace("0.", ".") + " [" in report
     assert "Another panel of as many raters would give them to .875" in report
@@ -353,7 +353,7 @@ def test_calibration_bands_and_noise_again(study: Path, system: str) -> None:
     told = _table(study, "expected calibration error")[system][1]
     assert told == f"{error / len(rows):.3f}".replace("0.", ".", 1)
 
-    test = pq.read_table(study / "data/prepared/sentiment/test.parquet").to_pylist()
+    test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     agreement = np.array([row["agreement"] or np.nan for row in test])
     bands = (agreement < 0.8, (agreement >= 0.8) & (agreement <= 0.95), agreement > 0.95)
     header = f"agreement below .8 (n = {bands[0].sum()})"
@@ -419,7 +419,7 @@ def test_predictions_of_other_rows_are_refused(
     compared: Callable[..., Path], run_stage: RunStage, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(compared(TWO, 50), tmp_path / "study"))
-    path = folder / "predictions/majority/sentiment.parquet"
+    path = folder / "predictions/majority/labelled.parquet"
     write_table(path, pq.read_table(path).slice(1))
     done = run_stage(folder, "compare")
     assert done.returncode == 1

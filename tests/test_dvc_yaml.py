@@ -19,13 +19,15 @@ PARAMS = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
 
 ROOMS = (
     "import_closure",
-    "command",
-    "yaml_file",
+    "runtime",
     "settings",
+    "fetch",
     "rows",
+    "tasks",
     "prompts",
     "lm",
     "stats",
+    "measure",
     "pages",
 )  # each knows those before
 NO_TORCH = ("prepare", "instructify", "mix", "baselines", "compare")

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from command import RANK, StudyError
+from runtime.errors import StudyError
+from runtime.process import RANK
 
 CHECKPOINTS = Path("checkpoints")
 

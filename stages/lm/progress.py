@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from command import BAR_SECONDS, RANK
+from runtime.process import RANK
+from runtime.progress import BAR_SECONDS
 
 from tqdm import tqdm
 from transformers import TrainerCallback

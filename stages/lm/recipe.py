@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from command import PROCESSES
+from runtime.process import PROCESSES
 
 import torch
 
 from import_closure import affects_output, import_closure, module_name
 from prompts.encode import Example
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 _STAGES = Path(__file__).resolve().parents[1]
 _LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers", "trl")

@@ -1,7 +1,6 @@
 """TRL's trainer with batches by length, loss on answers alone, and checkpoints that are whole or absent.
 
-Public methods and hooks of TRL and transformers alone are overridden: `compute_loss`, `evaluate`,
-`get_train_dataloader`, a property of the arguments and callbacks.
+Only public methods, properties and callbacks of TRL and transformers are overridden.
 """
 
 import shutil
@@ -10,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from command import PROCESSES, RANK, StudyError
+from runtime.errors import StudyError
+from runtime.process import PROCESSES, RANK
 
 import torch
 from accelerate.utils import send_to_device
@@ -29,18 +29,26 @@ _Row = dict[str, list[int]]
 
 
 class Arguments(SFTConfig):
-    """TRL's arguments for a model that stays where `load_base` has put it, or `shard` will."""
+    """TRL's arguments for a process that computes on one device, where its model already is."""
 
     @property
     def place_model_on_device(self) -> bool:
+        """False: `load_base` has put the model there, or `shard` will."""
         return False
+
+    @property
+    def n_gpu(self) -> int:
+        """At most 1: without `launch` one process trains on one GPU, without torch.nn.DataParallel."""
+        return min(super().n_gpu, 1)
 
 
 class AnswerTrainer(SFTTrainer):
     """TRL's trainer with batches by length and the LM head on answer positions alone.
 
-    Its rows have the columns `prompt_ids` and `answer_ids`, see `dataset`; its collator is `collator`'s.
+    Its rows have the columns `prompt_ids` and `answer_ids`, see `dataset`; `collator` makes the batches.
     """
+
+    train_batches: LengthBatches
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches by length. Several processes take them in turn, each as many as the others."""
@@ -66,12 +74,9 @@ class AnswerTrainer(SFTTrainer):
         """The mean negative log-likelihood of the answers' tokens, end of sequence included.
 
         The mean is over `num_items_in_batch` tokens where it is not None: those of all batches of an
-        update, of all processes. Raises `StudyError` where one process alone trains and its batch has
-        no answer token.
+        update, of all processes. Raises `StudyError` as `_answer_losses` does.
         """
-        losses = answer_losses(model, inputs)
-        if PROCESSES == 1 and not len(losses):
-            raise StudyError("a batch has no answer token to learn from: every label is masked")
+        losses = _answer_losses(model, inputs)
         loss = losses.sum() / (len(losses) if num_items_in_batch is None else num_items_in_batch)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # gradients are averaged over processes
@@ -90,7 +95,7 @@ class AnswerTrainer(SFTTrainer):
             for places in group.batches:
                 batch = self.data_collator([self.eval_dataset[at] for at in places])
                 with self.compute_loss_context_manager():
-                    losses = answer_losses(self.model, send_to_device(batch, self.args.device))
+                    losses = _answer_losses(self.model, send_to_device(batch, self.args.device))
                 total, tokens = total + float(losses.sum()), tokens + len(losses)
         metrics = {"eval_loss": total / tokens}
         self.log(metrics)
@@ -180,6 +185,17 @@ def dataset(examples: Sequence[Example]) -> Dataset:
             "answer_ids": [example.answer for example in examples],
         }
     )
+
+
+def _answer_losses(model: Any, batch: dict[str, Tensor]) -> Tensor:
+    """The negative log-likelihood in nats of each answer token of a batch.
+
+    Raises `StudyError` for a batch without one, which is padding only where several processes train.
+    """
+    losses = answer_losses(model, batch)
+    if PROCESSES == 1 and not len(losses):
+        raise StudyError("a batch has no answer token to learn from: every label is masked")
+    return losses
 
 
 def _input_ids(rows: Dataset) -> list[list[int]]:

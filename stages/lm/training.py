@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import PROCESSES, StudyError, writing
+from runtime.errors import StudyError
+from runtime.files import writing
+from runtime.process import PROCESSES
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -20,7 +22,7 @@ from lm.progress import Progress
 from lm.recipe import Recipe
 from lm.trainer import AnswerTrainer, Arguments, Checkpoints, collator, dataset
 from prompts.encode import Encoder
-from settings import Precision
+from settings.model import Precision
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,6 @@ def fine_tune(
         disable_tqdm=True,
         use_cpu=not cuda,
     )
-    # Without `launch` there is one process, and it computes on one GPU: no torch.nn.DataParallel.
-    config._n_gpu = min(config.n_gpu, 1)
     # With gradient checkpointing, activations are computed twice and a cache would be filled twice.
     # A sharded layer's weights are gathered for gradients of its output, not of its keys and values.
     share = not settings.gradient_checkpointing and not recipe.sharded
@@ -120,9 +120,8 @@ def fine_tune(
     if recipe.sharded:
         shard(trainer.model, local_device())
         trainer.model_wrapped = average_gradients(trainer.model, trainer.accelerator)
-    (newest,) = broadcast_object_list(
-        [newest_checkpoint(checkpoints)]
-    )  # as the first process sees it
+    # What the first process sees counts for all.
+    (newest,) = broadcast_object_list([newest_checkpoint(checkpoints)])
     try:
         with writing(checkpoints):
             run.train(newest)
@@ -133,9 +132,8 @@ def fine_tune(
         progress.bar.close()  # the next message begins a line
     seconds = run.seconds
     history = trainer.state.log_history
-    if trainer.state.global_step not in [
-        entry["step"] for entry in history if "eval_loss" in entry
-    ]:
+    validated = {entry["step"] for entry in history if "eval_loss" in entry}
+    if trainer.state.global_step not in validated:
         trainer.evaluate()
     validations = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
     if not math.isfinite(validations[trainer.state.global_step]):

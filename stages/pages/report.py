@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.system_metrics import Answering, Figures
 from pages.figures import TemplateAccuracy
 from pages.tables import (
     NOTHING,
@@ -21,11 +22,10 @@ from pages.tables import (
     with_interval,
 )
 from pages.ten import TenAnswers, ten_console
-from settings import Labels
+from settings.labels import Labels
 from stats.estimate import Estimate
 from stats.paired import Differences
 from stats.seeds import OverSeeds
-from stats.systems import Answering, Figures
 from stats.verdicts import Verdict
 
 ORIGINAL, FEW_SHOT = "original_pretrained", "original_few_shot"

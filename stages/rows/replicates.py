@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from rows.tables import REPLICATES, read_table
-from settings import Origin
+from settings.section import Origin
 
 REPLICATES_FILE = Path("data/replicates/predictions.parquet")
 TRAINING_ROWS = (
-    Path("data/instructions/sentiment/train.parquet"),
+    Path("data/instructions/labelled/train.parquet"),
     Path("data/mixed/train.parquet"),
 )
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, shown
+from runtime.errors import StudyError, shown
 
 import pyarrow.parquet as pq
 
-from rows.downloads import fetch_file
-from rows.packages import fetch_package, read_member, sha256_of
-from settings import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
+from fetch.downloads import fetch_file
+from fetch.packages import fetch_package, read_member, sha256_of
+from settings.sources import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
 
 RAW = Path("data/raw")
 
@@ -228,7 +228,7 @@ def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | Non
 
 
 def _from_hub(source: HubSource) -> dict[str, list[RawRow]]:
-    from rows.hub import fetch_dataset  # slow to import, and only this kind of source needs it
+    from fetch.hub import fetch_dataset
 
     splits: dict[str, list[RawRow]] = {}
     for split, pattern in source.splits.items():

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, write_atomically
+from runtime.errors import StudyError
+from runtime.files import write_atomically
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ def _schema(**types: pa.DataType) -> pa.Schema:
 
 _text, _float = pa.string(), pa.float64()
 
-SENTIMENT = _schema(row_id=_text, text=_text, label=_text, agreement=_float)
+LABELLED = _schema(row_id=_text, text=_text, label=_text, agreement=_float)
 GENERAL = _schema(row_id=_text, instruction=_text, input=_text, output=_text, family=_text)
 REJECTED = _schema(source=_text, row=pa.int64(), reason=_text, content=_text)
 RATERS = _schema(  # of the rows that have ratings: how surely their labels are the raters'
@@ -36,7 +37,7 @@ INSTRUCTIONS = _schema(
     label=_text,
     family=_text,
 )
-SENTIMENT_PREDICTIONS = _schema(
+LABELLED_PREDICTIONS = _schema(
     row_id=_text,
     label=_text,
     template=_text,

@@ -9,7 +9,7 @@ import pytest
 from lm.recipe import Recipe
 from lm.training import Trained
 from prompts.encode import Encoder, Example
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from lm.budget import (
     training_operations,
     weights_bytes,
 )
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 NF4 = Precision(dtype="bfloat16", quantization="nf4")
 FP32 = Precision(dtype="float32", quantization="none")

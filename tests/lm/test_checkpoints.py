@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from lm.checkpoints import CHECKPOINTS, hold_checkpoints, newest_checkpoint, pla
 from lm.recipe import Recipe
 from lm.trainer import AnswerTrainer
 from lm.training import Trained
-from settings import Precision
+from settings.model import Precision
 
 FULL = Precision(dtype="float32", quantization="none")
 STEPS = 9  # 22 rows, 3 epochs of 3 steps; losses are logged at steps 1 and 5

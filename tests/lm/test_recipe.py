@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from import_closure import module_name
 from lm import recipe as recipes
 from lm.recipe import Recipe, training_code, training_key
 from prompts.encode import Example
-from settings import Precision
+from settings.model import Precision
 
 STAGES = Path(__file__).resolve().parents[2] / "stages"
 MakeRecipe = Callable[..., Recipe]
@@ -21,7 +22,7 @@ def test_the_key_changes_with_every_part_of_the_recipe(
     toy_base: Path, recipe: MakeRecipe, rows: list[Example]
 ) -> None:
     plain = recipe()
-    others = {
+    others: dict[str, list[Any]] = {
         "train": [
             rows[::-1],
             # The same ids, but the prompt ends one token earlier.

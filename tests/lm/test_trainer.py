@@ -17,7 +17,7 @@ from lm.recipe import Recipe
 from lm.trainer import AnswerTrainer, Arguments, Checkpoints, collator
 from lm.training import Trained
 from prompts.encode import Example
-from settings import Precision
+from settings.model import Precision
 
 BATCHES, STEPS = 6, 9  # an epoch has 22 rows in 6 batches of 4; 3 epochs have 3 updates each
 
@@ -32,7 +32,9 @@ def test_only_public_methods_are_overridden() -> None:
     hooks = {name for name in vars(Checkpoints) if name.startswith("on_")}
     assert hooks == {"on_train_begin", "on_epoch_begin", "on_step_end", "on_save"}
     assert all(hasattr(TrainerCallback, name) for name in hooks)
-    assert isinstance(TrainingArguments.place_model_on_device, property)
+    for name in ("place_model_on_device", "n_gpu"):
+        assert isinstance(vars(Arguments)[name], property)
+        assert isinstance(vars(TrainingArguments)[name], property)
 
 
 def test_the_trainer_takes_batches_loss_and_validation_from_the_overrides(
@@ -130,6 +132,15 @@ def test_the_trainer_leaves_the_model_where_it_is(
     with pytest.raises(MovedError):
         tune(tmp_path / "theirs", recipe(epochs=1))
     assert issubclass(Arguments, SFTConfig)
+
+
+def test_one_process_computes_on_one_gpu(tmp_path: Path) -> None:
+    sizes = {}
+    for arguments in (Arguments, SFTConfig):
+        config = arguments(output_dir=str(tmp_path), per_device_train_batch_size=4, use_cpu=True)
+        config._n_gpu = 2  # as transformers sets it where a process sees two GPUs
+        sizes[arguments] = (config.n_gpu, config.train_batch_size, config.eval_batch_size // 8)
+    assert sizes == {Arguments: (1, 4, 1), SFTConfig: (2, 8, 2)}
 
 
 def test_a_batch_of_padding_has_no_loss_and_a_gradient_of_zeros(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from lm.batches import IGNORED, collate
 from lm.recipe import Recipe
 from lm.training import Trained, optimizer_name
 from prompts.encode import Encoder, Example
-from settings import Precision
+from settings.model import Precision
 
 FULL = Precision(dtype="float32", quantization="none")
 ONE_STEP = {"epochs": 1, "batch_size": 8, "gradient_accumulation": 3}

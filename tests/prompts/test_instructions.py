@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prompts.checks import CheckedInstruction, followed, load_ten, results
 from prompts.hundred import hundred_instructions
 from rows.checks import normalised
-from rows.tasks import FAMILIES
+from tasks.families import FAMILIES
 
 RAW = Path(__file__).resolve().parents[2] / "data/raw"
 TEN = load_ten(RAW / "ten_instructions.yaml")
@@ -69,14 +69,14 @@ def test_no_instruction_of_the_hundred_stands_elsewhere() -> None:
     for entry in HUNDRED:
         assert normalised(entry.instruction + entry.input) not in elsewhere
         assert normalised(entry.instruction) not in wordings
-        assert not {"sentiment", "tweet", "positive", "negative"} & set(entry.instruction.split())
+        assert not {"labelled", "tweet", "positive", "negative"} & set(entry.instruction.split())
 
 
 def labels() -> list[str]:
     """What a model answers that has collapsed to its labels."""
     words = ["positive", "negative", "neutral"]
-    frames = ["{}", "{}.", '"{}"', "“{}.”", "- {}", "Sentiment: {}", "Label: {}\n", "**{}**"]
-    frames += ["The sentiment of this text is {}.", "```json\n{}\n```", '{{"sentiment": "{}"}}']
+    frames = ["{}", "{}.", '"{}"', "“{}.”", "- {}", "Labelled: {}", "Label: {}\n", "**{}**"]
+    frames += ["The labelled of this text is {}.", "```json\n{}\n```", '{{"labelled": "{}"}}']
     cased = [form for word in words for form in (word, word.title(), word.upper())]
     return [frame.format(word) for frame in frames for word in cased] + [" ".join(words)]
 

@@ -6,16 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import httpx2
 import pytest
 from pydantic import ValidationError
 
+from fetch.downloads import CHECKSUMS, download, fetch_file, require_space
 from hub import Hub
-from rows.downloads import CHECKSUMS, download, fetch_file, require_space
 from rows.sources import load_splits
-from settings import SentimentFiles
+from settings.sources import LabelledFiles
 
 CACHE = Path(".cache/files")
 COMMIT = "617cbd3a1e3c62da3aa84d215df55615f985ff0b"
@@ -32,7 +32,7 @@ def url(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return hub.url + PATH
 
 
-def source(url: str, **more: Any) -> SentimentFiles:
+def source(url: str, **more: Any) -> LabelledFiles:
     content = {
         "kind": "files",
         "splits": {"train": url},
@@ -42,7 +42,7 @@ def source(url: str, **more: Any) -> SentimentFiles:
         "validation_share": 0.2,
         "test_share": 0.2,
     }
-    return SentimentFiles.model_validate({**content, **more})
+    return LabelledFiles.model_validate({**content, **more})
 
 
 def test_a_file_at_a_url_gives_its_rows(url: str) -> None:
@@ -139,7 +139,7 @@ def test_a_connection_lost_for_good_keeps_what_came(
     hub: Hub, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "rows.downloads.time.sleep", lambda _: hub.cuts.update({"train_150k.txt": 0})
+        "fetch.downloads.time.sleep", lambda _: hub.cuts.update({"train_150k.txt": 0})
     )
     hub.cuts["train_150k.txt"] = 12
     with pytest.raises(httpx2.RemoteProtocolError):

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
-from command import StudyError, shown
+from runtime.errors import StudyError, shown
 
 import yaml
 

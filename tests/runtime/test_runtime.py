@@ -7,14 +7,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from command import StudyError, place_folder, write_atomically, write_text, writing
+from runtime.errors import StudyError
+from runtime.files import place_folder, write_atomically, write_text, writing
 
 import pytest
 
 
 def test_a_console_that_lacks_a_sign_ends_no_stage(repo: Path) -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "import command; command.run_stage(lambda: print('a … b'))"],
+        [
+            sys.executable,
+            "-c",
+            "from runtime.process import run_stage; run_stage(lambda: print('a … b'))",
+        ],
         env={**os.environ, "PYTHONPATH": str(repo / "stages"), "PYTHONIOENCODING": "ascii"},
         stdout=subprocess.PIPE,
         check=True,
@@ -91,7 +96,7 @@ def test_a_folder_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_under_the_screens_file_is_one_message(repo: Path) -> None:
-    code = "import command; command.run_stage(lambda: print('a' * 9999, flush=True))"
+    code = "from runtime.process import run_stage; run_stage(lambda: print('a' * 9999, flush=True))"
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-c", code],

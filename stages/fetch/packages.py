@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from command import StudyError
+from runtime.errors import StudyError
 
-from rows.cache import hold, study_cache
-from settings import Package
+from fetch.cache import hold, study_cache
+from settings.section import Package
 
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 

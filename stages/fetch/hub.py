@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import httpx2
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -24,8 +24,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import repo_folder_name
 
-from rows.downloads import told
-from rows.packages import sha256_of
+from fetch.downloads import told
+from fetch.packages import sha256_of
 
 Kind = Literal["model", "dataset"]
 COMMIT = re.compile(r"[0-9a-f]{40}")

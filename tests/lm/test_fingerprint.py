@@ -5,21 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-import command
+from runtime.arithmetic import ARITHMETIC, _has_avx2
 
 import pytest
 import torch
 
-from lm import arithmetic
+from lm import fingerprint as arithmetic
 
 REPO = Path(__file__).resolve().parents[2]
 CHECK = str(REPO / "scripts/check_bits.py")
-BARE = {key: value for key, value in os.environ.items() if key not in command.ARITHMETIC}
+BARE = {key: value for key, value in os.environ.items() if key not in ARITHMETIC}
 
 CPU = Path("/proc/cpuinfo")  # Linux alone has it
 FLAGS = CPU.read_text(encoding="utf-8") if CPU.exists() else ""
 
-needs_avx2 = pytest.mark.skipif(not command._has_avx2(), reason="the processor has no AVX2")
+needs_avx2 = pytest.mark.skipif(not _has_avx2(), reason="the processor has no AVX2")
 
 
 def _python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -64,7 +64,7 @@ def test_the_environment_changes_nothing() -> None:
         ("OPENBLAS_CORETYPE", "Sandybridge", "numpy's linear equations"),
         pytest.param(
             "NPY_ENABLE_CPU_FEATURES",
-            command.ARITHMETIC["NPY_ENABLE_CPU_FEATURES"] + " AVX512F AVX512CD AVX512_SKX",
+            ARITHMETIC["NPY_ENABLE_CPU_FEATURES"] + " AVX512F AVX512CD AVX512_SKX",
             "numpy's exponentials",
             marks=pytest.mark.skipif(
                 " avx512dq " not in FLAGS, reason="the processor has no AVX-512"
@@ -74,7 +74,7 @@ def test_the_environment_changes_nothing() -> None:
 )
 def test_each_setting_is_needed(name: str, value: str, moved: str) -> None:
     """Another value gives other bits, and the check names an operation that it moves."""
-    look = "import command, os, sys; os.environ[sys.argv[1]] = sys.argv[2]"
+    look = "import runtime, os, sys; os.environ[sys.argv[1]] = sys.argv[2]"
     look += "; from lm.arithmetic import differing; print(differing())"
     assert moved in _python("-c", look, name, value).stdout
 
@@ -82,9 +82,9 @@ def test_each_setting_is_needed(name: str, value: str, moved: str) -> None:
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @needs_avx2
 def test_a_library_that_was_imported_first_is_noticed(library: str) -> None:
-    done = _python("-c", f"import {library}, command")
-    assert "import command before numpy and torch" in done.stderr
-    assert _python("-c", f"import command, {library}, lm.base").returncode == 0
+    done = _python("-c", f"import {library}, runtime")
+    assert "import runtime before numpy and torch" in done.stderr
+    assert _python("-c", f"import runtime, {library}, lm.base").returncode == 0
 
 
 def test_a_processor_that_rounds_otherwise_is_told(

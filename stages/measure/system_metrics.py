@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,14 @@ from prompts.templates import Template
 from rows.predictions import PREDICTIONS
 from rows.tables import (
     GENERAL_PREDICTIONS,
+    LABELLED_PREDICTIONS,
     LIKELIHOODS,
     SCORES,
-    SENTIMENT_PREDICTIONS,
     TEN_PREDICTIONS,
     TOKENS,
     read_table,
 )
-from rows.tasks import FAMILIES
-from settings import Labels
+from settings.labels import Labels
 from stats.calibration import Bin, calibration_error, reliability_bins
 from stats.estimate import Estimate, share
 from stats.intervals import ratio_difference_interval
@@ -31,6 +30,7 @@ from stats.noise import accuracy_by_band
 from stats.paired import bootstrap_intervals
 from stats.readings import chosen_shift, commonest_invalid, label_probabilities, shifted
 from stats.wordings import Wordings, by_wording
+from tasks.families import FAMILIES
 
 Rows = list[dict[str, Any]]
 
@@ -98,8 +98,8 @@ class Figures:
 
 def read_labelled(system: str, test: Rows) -> Rows:
     """A system's predictions of the test rows; StudyError where they are of other rows."""
-    path = PREDICTIONS / system / "sentiment.parquet"
-    rows: Rows = read_table(path, SENTIMENT_PREDICTIONS).to_pylist()
+    path = PREDICTIONS / system / "labelled.parquet"
+    rows: Rows = read_table(path, LABELLED_PREDICTIONS).to_pylist()
     if [(row["row_id"], row["label"]) for row in rows] != [
         (row["row_id"], row["label"]) for row in test
     ]:

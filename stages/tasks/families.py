@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
-from rows.tasks_words import ANIMALS, COLOURS, WORDS
+from tasks.words import ANIMALS, COLOURS, WORDS
 
 Make = Callable[[random.Random], tuple[str, str]]
 

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from command import BAR_SECONDS, StudyError, write_json
+from runtime.errors import StudyError
+from runtime.files import write_json
+from runtime.progress import BAR_SECONDS
 
 import httpx2
 from tqdm import tqdm
 
-from rows.cache import hold, study_cache
-from rows.packages import sha256_of
+from fetch.cache import hold, study_cache
+from fetch.packages import sha256_of
 
 # The sha256 of every file that was fetched from a URL without one in the profile, as it was at its
 # first load: in git, so that all clones hold later loads against it. No stage reads it as data (the

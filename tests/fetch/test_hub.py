@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +12,7 @@ from huggingface_hub import constants, snapshot_download
 
 from hub import Hub
 from rows.sources import load_splits
-from settings import GeneralHub
+from settings.sources import GeneralHub
 
 ID = "tatsu-lab/alpaca"
 COMMIT = "dce01c9b08f87459cf36a430d809084718273017"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rows.cache import hold, study_cache
+from fetch.cache import hold, study_cache
 
 
 def test_a_study_keeps_what_it_fetched_in_its_own_folder(

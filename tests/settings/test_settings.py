@@ -6,17 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 
-from settings import Band, PackageSource, read_settings
+from settings.read import read_settings
+from settings.sources import Band, PackageSource
 
 Change = Callable[[Path, str, object], None]
 
 PARAMS = "params.yaml"
 PROFILE = "profiles/small.yaml"
-SENTIMENT = "sources.sentiment"
+LABELLED = "sources.labelled"
 SHA256 = "ab" * 32
 PACKAGE = {"name": "rows", "version": "1.0", "sha256": SHA256, "form": "sdist"}
 RATED = {
@@ -71,21 +72,21 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         PROFILE,
         "labels",
         {"names": ["bad", "positive"], "positive": "positive"},
-        ["sources.sentiment.label_values", "['negative', 'positive']", "['bad', 'positive']"],
+        ["sources.labelled.label_values", "['negative', 'positive']", "['bad', 'positive']"],
     ),
-    (PROFILE, SENTIMENT, RATED | {"bands": {"bad": {"max": 0}}}, ["sentiment.bands", "['bad']"]),
+    (PROFILE, LABELLED, RATED | {"bands": {"bad": {"max": 0}}}, ["labelled.bands", "['bad']"]),
     # sources: kinds, splits
-    (PROFILE, f"{SENTIMENT}.kind", ..., [f"{SENTIMENT}.kind is missing", "package, files, hub"]),
-    (PROFILE, f"{SENTIMENT}.kind", "file", [SENTIMENT, "'file'", "'package', 'files', 'hub'"]),
-    (PROFILE, f"{SENTIMENT}.kind", "tasks", [SENTIMENT, "'tasks'", "'package', 'files', 'hub'"]),
+    (PROFILE, f"{LABELLED}.kind", ..., [f"{LABELLED}.kind is missing", "package, files, hub"]),
+    (PROFILE, f"{LABELLED}.kind", "file", [LABELLED, "'file'", "'package', 'files', 'hub'"]),
+    (PROFILE, f"{LABELLED}.kind", "tasks", [LABELLED, "'tasks'", "'package', 'files', 'hub'"]),
     (PROFILE, "sources.general", [], ["sources.general = []", "at least 1"]),
     (PROFILE, "sources.general.0.kind", "list", ["sources.general.0", "'list'", "'tasks'"]),
-    (PROFILE, f"{SENTIMENT}.splits.train", ..., [f"{SENTIMENT}: splits must name train"]),
-    (PROFILE, f"{SENTIMENT}.splits.tset", "x", ["splits.tset", "'train', 'validation' or 'test'"]),
-    (PROFILE, f"{SENTIMENT}.validation_share", ..., ["has no validation: say validation_share"]),
-    (PROFILE, f"{SENTIMENT}.splits.test", ..., ["splits has no test: say test_share"]),
-    (PROFILE, f"{SENTIMENT}.validation_share", 1, ["validation_share = 1", "less than 1"]),
-    (PROFILE, f"{SENTIMENT}.take.trian", 5, ["take.trian is no setting", "did you mean train?"]),
+    (PROFILE, f"{LABELLED}.splits.train", ..., [f"{LABELLED}: splits must name train"]),
+    (PROFILE, f"{LABELLED}.splits.tset", "x", ["splits.tset", "'train', 'validation' or 'test'"]),
+    (PROFILE, f"{LABELLED}.validation_share", ..., ["has no validation: say validation_share"]),
+    (PROFILE, f"{LABELLED}.splits.test", ..., ["splits has no test: say test_share"]),
+    (PROFILE, f"{LABELLED}.validation_share", 1, ["validation_share = 1", "less than 1"]),
+    (PROFILE, f"{LABELLED}.take.trian", 5, ["take.trian is no setting", "did you mean train?"]),
     (PROFILE, "sources.general.0.test_share", ..., ["sources.general.0: splits has no test"]),
     (PROFILE, "sources.general.0.take", {"validation": 1}, ["splits train and test alone"]),
     # an unknown key is told the keys of its own kind of source, and of no other
@@ -96,45 +97,45 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         ["general.1.trian is no", "allowed here: kind, train, test_seen, test_held_out; did"],
     ),
     # sources: columns, labels, bands
-    (PROFILE, f"{SENTIMENT}.columns.rating", "r", [f"{SENTIMENT}.columns: give either label or"]),
-    (PROFILE, f"{SENTIMENT}.columns.label", ..., [f"{SENTIMENT}.columns: give either label or"]),
-    (PROFILE, f"{SENTIMENT}.label_values", ..., ["columns.label needs label_values"]),
-    (PROFILE, SENTIMENT, RATED | {"bands": {}}, ["columns.rating needs bands"]),
+    (PROFILE, f"{LABELLED}.columns.rating", "r", [f"{LABELLED}.columns: give either label or"]),
+    (PROFILE, f"{LABELLED}.columns.label", ..., [f"{LABELLED}.columns: give either label or"]),
+    (PROFILE, f"{LABELLED}.label_values", ..., ["columns.label needs label_values"]),
+    (PROFILE, LABELLED, RATED | {"bands": {}}, ["columns.rating needs bands"]),
     (
         PROFILE,
-        SENTIMENT,
+        LABELLED,
         RATED | {"bands": {"negative": {"max": 0.5}, "positive": {"min": 0.5}}},
-        [f"{SENTIMENT}: bands must not overlap"],
+        [f"{LABELLED}: bands must not overlap"],
     ),
     (
         PROFILE,
-        SENTIMENT,
+        LABELLED,
         RATED | {"bands": {"negative": {}, "positive": {"min": 0.5}}},
-        [f"{SENTIMENT}: bands must not overlap"],
+        [f"{LABELLED}: bands must not overlap"],
     ),
     (
         PROFILE,
-        SENTIMENT,
+        LABELLED,
         RATED | {"bands": {"negative": {"max": 0}, "positive": {"min": 3, "max": 1}}},
-        [f"{SENTIMENT}.bands.positive: min = 3 must not be above max = 1"],
+        [f"{LABELLED}.bands.positive: min = 3 must not be above max = 1"],
     ),
     (
         PROFILE,
-        SENTIMENT,
+        LABELLED,
         RATED | {"bands": {"negative": {"maxi": 0}, "positive": {"min": 1}}},
-        [f"{SENTIMENT}.bands.negative.maxi is no setting", "allowed here: min, max"],
+        [f"{LABELLED}.bands.negative.maxi is no setting", "allowed here: min, max"],
     ),
     # sources: reading, pins
-    (PROFILE, f"{SENTIMENT}.reading", {"encoding": "utf-9"}, ["reading.encoding = 'utf-9'"]),
-    (PROFILE, f"{SENTIMENT}.reading", {"delimiter": ", "}, ["reading.delimiter = ', '"]),
+    (PROFILE, f"{LABELLED}.reading", {"encoding": "utf-9"}, ["reading.encoding = 'utf-9'"]),
+    (PROFILE, f"{LABELLED}.reading", {"delimiter": ", "}, ["reading.delimiter = ', '"]),
     (
         PROFILE,
-        f"{SENTIMENT}.reading",
+        f"{LABELLED}.reading",
         {"format": "xlsx"},
         ["'xlsx'", "'parquet', 'csv' or 'jsonl'"],
     ),
-    (PROFILE, f"{SENTIMENT}.sha256", {"test": "AB" * 32}, ["sha256.test = 'ABAB", "pattern"]),
-    (PROFILE, f"{SENTIMENT}.sha256", {"test": "ab"}, ["sha256.test = 'ab'", "{64}"]),
+    (PROFILE, f"{LABELLED}.sha256", {"test": "AB" * 32}, ["sha256.test = 'ABAB", "pattern"]),
+    (PROFILE, f"{LABELLED}.sha256", {"test": "ab"}, ["sha256.test = 'ab'", "{64}"]),
     (PROFILE, "sources.general.0", HUB, ["sources.general.0.revision is missing"]),
     (PROFILE, "sources.general.0", HUB | {"revision": "main"}, ["revision = 'main'", "{40}"]),
     (
@@ -254,5 +255,5 @@ def test_every_shipped_profile_is_right(
             change(study / PARAMS, "profile", name)
             settings = read_settings("sources", "labels", "base_model")
             assert settings.labels.positive in settings.labels.names
-            if isinstance(settings.sources.sentiment, PackageSource):
-                assert len(settings.sources.sentiment.package.sha256) == 64
+            if isinstance(settings.sources.labelled, PackageSource):
+                assert len(settings.sources.labelled.package.sha256) == 64

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 
-from rows.packages import fetch_package, read_member, sha256_of
-from settings import Package
+from fetch.packages import fetch_package, read_member, sha256_of
+from settings.section import Package
 
 CACHE = Path(".cache/packages")
 WHEEL = "tiny_rows-1.0-py3-none-any.whl"
@@ -111,7 +111,7 @@ def no_pip(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def forbid(*command: Any, **_: Any) -> None:
         pytest.fail(f"runs {command}")
 
-    return lambda: monkeypatch.setattr("rows.packages.subprocess.run", forbid)
+    return lambda: monkeypatch.setattr("fetch.packages.subprocess.run", forbid)
 
 
 def package(form: str, **changes: str) -> Package:

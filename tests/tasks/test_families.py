@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rows import tasks
-from rows.tasks import FAMILIES, Family, Task, is_exact, make_tasks
-from rows.tasks_words import ANIMALS, COLOURS, WORDS
+from tasks import families as tasks
+from tasks.families import FAMILIES, Family, Task, is_exact, make_tasks
+from tasks.words import ANIMALS, COLOURS, WORDS
 
 BY_NAME = {family.name: family for family in FAMILIES}
 SEEN = [family for family in FAMILIES if not family.held_out]
