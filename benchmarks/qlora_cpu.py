@@ -13,7 +13,8 @@ from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.recipe import Recipe
 from lm.training import Trained, fine_tune
 from prompts.encode import Encoder, Example
-from rows.tables import INSTRUCTIONS, read_table
+from rows.instructions import INSTRUCTIONS
+from rows.tables import read_table
 from settings.model import Precision
 from settings.read import read_settings
 

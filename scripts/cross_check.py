@@ -31,8 +31,9 @@ from evaluate import ADAPTERS, BASE
 from lm.base import load_tokenizer
 from prompts.encode import Encoder
 from prompts.templates import read_templates
+from rows.answers import LABELLED_PREDICTIONS
 from rows.predictions import PREDICTIONS
-from rows.tables import LABELLED_PREDICTIONS, read_table
+from rows.tables import read_table
 from settings.read import read_settings
 
 LM_EVAL = Path(".venv-lm-eval/bin/lm_eval")

@@ -31,7 +31,8 @@ from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import merged
 from prompts.encode import Encoder
 from prompts.templates import read_templates
-from rows.tables import INSTRUCTIONS, read_table
+from rows.instructions import INSTRUCTIONS
+from rows.tables import read_table
 from settings.model import Precision
 from settings.read import Settings, read_settings
 

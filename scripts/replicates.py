@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rows.replicates import REPLICATES_FILE, recipe_of
-from rows.tables import LABELLED_PREDICTIONS, REPLICATES, concat, read_table, write_table
+from rows.answers import LABELLED_PREDICTIONS
+from rows.replicates import REPLICATES, REPLICATES_FILE, recipe_of
+from rows.tables import concat, read_table, write_table
 from settings.read import read_settings
 
 SYSTEMS = ("sentiment_fine_tuned", "mixed_fine_tuned")

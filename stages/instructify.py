@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.clock import write_log
+from runtime.files import write_json
 from runtime.process import run_stage
 
 import pyarrow as pa
 
 from prompts.format import PromptFormat, write_prompt
-from prompts.templates import Template, read_templates
-from rows.tables import GENERAL, INSTRUCTIONS, LABELLED, concat, read_table, table_of, write_table
+from prompts.templates import POOL, Template, read_templates
+from rows.instructions import INSTRUCTIONS
+from rows.prepared import GENERAL, LABELLED
+from rows.tables import concat, read_table, table_of, write_table
 from settings.read import read_settings
 
 PREPARED = Path("data/prepared")
@@ -53,6 +56,7 @@ def main() -> None:
         print(f"general {split}: {len(table)} instructions")
     for name, table in tables.items():
         write_table(INSTRUCTIONS_DIR / f"{name}.parquet", table)
+    write_json(POOL, {"templates": [template.model_dump() for template in pool]})
     write_log("instructify")
 
 

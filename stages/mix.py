@@ -1,4 +1,4 @@
-"""Mix the labelled instructions with the general ones: each row once, in a seeded order."""
+"""Write the rows of every tuned system that learns from more than the labelled instructions."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,8 @@ from runtime.process import run_stage
 
 import pyarrow as pa
 
-from rows.tables import INSTRUCTIONS, concat, read_table, write_table
+from rows.instructions import INSTRUCTIONS
+from rows.tables import concat, read_table, write_table
 from settings.read import read_settings
 from settings.study import Mix
 
@@ -21,21 +22,32 @@ def main() -> None:
     labelled = read_table(INSTRUCTIONS_DIR / "labelled/train.parquet", INSTRUCTIONS)
     general = read_table(INSTRUCTIONS_DIR / "general/train.parquet", INSTRUCTIONS)
 
-    count = general_count(settings.mix, len(labelled))
+    # The rows of each system: an entry here for each path `data/mixed/NAME.parquet` of systems.py.
+    recipes = {"train": mixed_rows(labelled, general, settings.mix, settings.seed)}
+    for name, rows in recipes.items():
+        write_table(Path(f"data/mixed/{name}.parquet"), rows)
+        count = sum(task == "labelled" for task in rows["task"].to_pylist())
+        print(f"mixed: {count} labelled and {len(rows) - count} general instructions")
+    write_log("mix")
+
+
+def mixed_rows(labelled: pa.Table, general: pa.Table, mix: Mix, seed: int) -> pa.Table:
+    """Mix all labelled rows with the general rows that `mix` asks for: each row once, in a seeded order.
+
+    Raises `StudyError` where the sources hold fewer general rows.
+    """
+    count = general_count(mix, len(labelled))
     if count > len(general):
         raise StudyError(
             f"params.yaml: mix asks for {count} general instructions, the sources give "
             f"{len(general)}: ask for fewer, or raise train or take under sources.general"
         )
-    generator = random.Random(f"{settings.seed}:mix")
+    generator = random.Random(f"{seed}:mix")
     drawn = sorted(generator.sample(range(len(general)), count))
     mixed = concat([labelled, general.take(pa.array(drawn, pa.int64()))])
     order = list(range(len(mixed)))
     generator.shuffle(order)
-
-    write_table(Path("data/mixed/train.parquet"), mixed.take(pa.array(order, pa.int64())))
-    write_log("mix")
-    print(f"mixed: {len(labelled)} labelled and {count} general instructions")
+    return mixed.take(pa.array(order, pa.int64()))
 
 
 def general_count(mix: Mix, labelled_rows: int) -> int:

@@ -25,9 +25,10 @@ from rows.checks import (
     stop_at_too_many,
     take_rows,
 )
+from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
 from rows.raters import count_raters, turned_share
 from rows.sources import load_splits
-from rows.tables import GENERAL, LABELLED, RATERS, REJECTED, table_of, write_table
+from rows.tables import table_of, write_table
 from settings.read import read_settings
 from settings.sources import GeneralFiles, GeneralHub, GeneralPackage, LabelledSource, TasksSource
 from stats.power import power, smallest_difference

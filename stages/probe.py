@@ -16,8 +16,10 @@ from lm.answering import answer_prompts
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.processes import is_sharded
 from prompts.encode import Encoder
+from rows.answers import STATES
+from rows.instructions import INSTRUCTIONS
 from rows.predictions import PREDICTIONS, label_rows, write_labelled_predictions
-from rows.tables import INSTRUCTIONS, STATES, read_table
+from rows.tables import read_table
 from settings.read import read_settings
 from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, state_classifier
@@ -28,7 +30,9 @@ SYSTEM = "original_probe"
 
 
 def main() -> None:
-    settings = read_settings("seed", "prompt_format", "labels", "precision", "evaluate", "launch")
+    settings = read_settings(
+        "seed", "prompt_format", "labels", "precision", "evaluate.batch_size", "launch"
+    )
     make_repeatable(settings.seed, settings.precision.deterministic)
     names, size = settings.labels.names, settings.evaluate.batch_size
 

@@ -1,4 +1,4 @@
-"""Fine-tune the base model on one set of instructions: `train.py sentiment` or `train.py mixed`."""
+"""Fine-tune the base model on the rows of one tuned system: `train.py mixed`."""
 
 import argparse
 import shutil
@@ -17,21 +17,21 @@ from lm.processes import is_sharded, launch
 from lm.recipe import Recipe, training_key
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
-from rows.tables import INSTRUCTIONS, read_table
+from rows.instructions import INSTRUCTIONS
+from rows.tables import read_table
 from settings.read import read_settings
+from systems import Trained, systems_of
 
 BASE = Path("models/base")
-TRAINING_ROWS = {
-    "sentiment": Path("data/instructions/labelled/train.parquet"),
-    "mixed": Path("data/mixed/train.parquet"),
-}
 VALIDATION_ROWS = Path("data/instructions/labelled/validation.parquet")
 
 
 def main() -> None:
-    which = _arguments()
-    name, folder = f"train_{which}", Path(f"models/{which}_fine_tuned")
-    settings = read_settings("training_seed", "prompt_format", "precision", "train", "launch")
+    settings = read_settings(
+        "task", "training_seed", "prompt_format", "precision", "train", "launch"
+    )
+    system = _tuned_system(settings.task)
+    name, folder = system.train_stage, system.folder
     launch(settings.launch)
     sharded = is_sharded(settings.launch)
     make_repeatable(settings.training_seed, settings.precision.deterministic)
@@ -39,7 +39,7 @@ def main() -> None:
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
     max_length = settings.train.max_length
     recipe = Recipe(
-        train=_encode(TRAINING_ROWS[which], encoder, max_length),
+        train=_encode(system.rows, encoder, max_length),
         validation=_encode(VALIDATION_ROWS, encoder, max_length),
         settings=settings.train,
         precision=settings.precision,
@@ -116,11 +116,12 @@ def _csv(losses: list[tuple[int, float]]) -> str:
     return "step,loss\n" + "".join(f"{step},{loss:.6f}\n" for step, loss in losses)
 
 
-def _arguments() -> str:
+def _tuned_system(task: str) -> Trained:
+    """The tuned system that the command line names by its short name."""
+    tuned = {system.short: system for system in systems_of(task).tuned}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", choices=TRAINING_ROWS)
-    rows: str = parser.parse_args().rows
-    return rows
+    parser.add_argument("system", choices=tuned)
+    return tuned[parser.parse_args().system]
 
 
 if __name__ == "__main__":

@@ -34,12 +34,16 @@ class Progress(TrainerCallback):
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        steps = state.global_step - self.first_step
-        rate = self.tokens_per_step * steps / (time.perf_counter() - self.started)
-        self.bar.set_postfix({**self.losses, "tokens/s": f"{rate:.0f}"}, refresh=False)
+        self._show(state.global_step - self.first_step)
         self.bar.update()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         for key, title in (("loss", "loss"), ("eval_loss", "validation")):
             if key in logs:
                 self.losses[title] = f"{float(logs[key]):.3f}"
+        self._show(state.global_step - self.first_step)
+
+    def _show(self, steps: int) -> None:
+        """Put losses and speed, after `steps` steps of this process, where the bar shows them next."""
+        rate = self.tokens_per_step * steps / (time.perf_counter() - self.started)
+        self.bar.set_postfix({**self.losses, "tokens/s": f"{rate:.0f}"}, refresh=False)

@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from runtime.closure import affecting_files
 from runtime.process import PROCESSES
 
 import torch
 
-from import_closure import affects_output, import_closure, module_name
 from prompts.encode import Example
 from settings.model import Precision, Train
 
@@ -42,17 +42,11 @@ def training_key(base: Path, recipe: Recipe) -> str:
         "base": [_sha256(path) for path in sorted(weights)],
         "recipe": {field.name: getattr(recipe, field.name) for field in fields(recipe)},
         "processes": PROCESSES,  # each adds its batches to an update
-        "code": [_sha256(path) for path in training_code(_STAGES / "train.py")],
+        "code": [_sha256(path) for path in affecting_files(_STAGES / "train.py")],
         "libraries": [version(name) for name in _LIBRARIES],
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
     return hashlib.sha256(json.dumps(content, default=_plain).encode()).hexdigest()[:16]
-
-
-def training_code(script: Path) -> list[Path]:
-    """The files that a training script imports and whose edits can change what it computes, sorted."""
-    root = script.parent
-    return [path for path in import_closure(script) if affects_output(module_name(path, root))]
 
 
 def _plain(part: Any) -> Any:

@@ -22,6 +22,7 @@ from prompts.format import PromptFormat, write_prompt
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
 )
+POOL = Path("data/instructions/templates.json")  # the pool as `instructify` read it
 _TEXT_MARK = "\0text\0"  # which no template and no label can hold: read_yaml refuses NUL
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from runtime.files import write_text
 
-from rows.tables import LABELLED_PREDICTIONS, table_of, write_table
+from rows.answers import LABELLED_PREDICTIONS
+from rows.tables import table_of, write_table
 
 PREDICTIONS = Path("predictions")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import StudyError, shown
+from runtime.yaml_file import read_yaml
 
 import pyarrow.parquet as pq
 
@@ -26,6 +27,7 @@ from fetch.packages import fetch_package, read_member, sha256_of
 from settings.sources import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
 
 RAW = Path("data/raw")
+DVC = Path("dvc.yaml")
 
 csv.field_size_limit(2**31 - 1)
 
@@ -205,10 +207,15 @@ def _read_all(files: dict[str, Path], reading: Reading) -> list[RawRow]:
 
 
 def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | None) -> None:
-    """DVC watches `data/raw/`; what lies elsewhere must be pinned, or a change would pass unseen."""
-    raw = RAW.resolve()
-    watched = all(path.resolve().is_relative_to(raw) for path in paths)
-    if watched and sha256 is None:
+    """Raise `StudyError` for files that neither DVC watches nor a hash pins: a change would pass unseen."""
+    in_raw = all(path.resolve().is_relative_to(RAW.resolve()) for path in paths)
+    if in_raw and sha256 is None:
+        for path in paths:
+            if not _is_watched(path):
+                raise StudyError(
+                    f"{_path_name(path)}: dvc.yaml does not watch this file, so that a change would "
+                    "pass unseen: run `make pipeline`, then this again"
+                )
         return
     with _readable(paths[0]):
         found = sha256_of(*paths)
@@ -222,6 +229,14 @@ def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | Non
             f"sources: splits.{split} = {shown(pattern)} has the sha256 {found}, not {sha256} as in the "
             "profile: the data changed; correct sha256 if that is meant"
         )
+
+
+def _is_watched(path: Path) -> bool:
+    """Whether dvc.yaml names the file, or a folder above it, among what `prepare` depends on."""
+    if not DVC.is_file():  # the stage runs by hand, without DVC
+        return True
+    watched = read_yaml(DVC)["stages"]["prepare"]["deps"]
+    return any(path.is_relative_to(dependency) for dependency in watched)
 
 
 # --- hub --------------------------------------------------------------------------------------

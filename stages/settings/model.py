@@ -1,25 +1,25 @@
 """The sections of a profile about the model: base, precision, training, evaluation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from settings.section import Count, Number, Origin, Package, Section, Sha256, Share, Whole
+from settings.section import Count, Number, Package, Section, Sha256, Share, Whole
 
 
-class PackageBase(Origin):
+class PackageBase(Section):
     kind: Literal["package"]
     package: Package
     gguf: str
 
 
-class PathBase(Origin):
+class PathBase(Section):
     kind: Literal["path"]
     path: str
     sha256: Sha256 | None = None
 
 
-class HubBase(Origin):
+class HubBase(Section):
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]  # or branch, or tag
@@ -35,6 +35,10 @@ class Precision(Section):
 
 
 class Train(Section):
+    """How the tuned systems are trained. `UNTRACKED` settings change no adapter: they retrain nothing."""
+
+    UNTRACKED: ClassVar = ("validate_every", "checkpoint_every")
+
     epochs: Annotated[Number, Field(gt=0)]
     learning_rate: Annotated[Number, Field(gt=0, lt=1)]
     warmup_steps: Annotated[Whole, Field(ge=0)]

@@ -80,7 +80,7 @@ class Sizes(Section):
     test: Count | None = None
 
 
-class PackageSource(Origin):
+class PackageSource(Section):
     kind: Literal["package"]
     package: Package
     splits: dict[Split, Annotated[list[str], Field(min_length=1)]]
@@ -88,7 +88,7 @@ class PackageSource(Origin):
     ratings: Ratings | None = None
 
 
-class FilesSource(Origin):
+class FilesSource(Section):
     """A split is a path, a pattern of paths, or the URL of a file that never changes."""
 
     kind: Literal["files"]
@@ -114,7 +114,7 @@ class FilesSource(Origin):
         return self
 
 
-class HubSource(Origin):
+class HubSource(Section):
     """A dataset repository on the Hub; a split is a file of it, or a pattern (`data/train-*`)."""
 
     kind: Literal["hub"]
@@ -267,3 +267,14 @@ TableSource = PackageSource | FilesSource | HubSource
 class Sources(Section):
     labelled: LabelledSource
     general: Annotated[list[GeneralSource], Field(min_length=1)]
+
+
+class Origins(Section):
+    """Whose rows and models a study uses: what the model cards state, and no stage computes with.
+
+    `general` has an entry for each entry of `sources.general`, in the same order.
+    """
+
+    labelled: Origin = Origin()
+    general: list[Origin] = []
+    base_model: Origin = Origin()

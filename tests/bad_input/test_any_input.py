@@ -28,8 +28,9 @@ from prompts.encode import Encoder
 from prompts.format import write_prompt
 from prompts.templates import read_templates
 from rows.checks import check_splits, labelled_check, remove_leaks, take_rows
+from rows.prepared import LABELLED, REJECTED
 from rows.sources import RawRow, load_splits
-from rows.tables import LABELLED, REJECTED, table_of
+from rows.tables import table_of
 from settings.read import read_settings
 from settings.sources import LabelledFiles
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rows.tables import INSTRUCTIONS, table_of, write_table
+from rows.instructions import INSTRUCTIONS
+from rows.tables import table_of, write_table
 
 
 def test_the_table_has_both_ways_of_training_at_the_same_steps(

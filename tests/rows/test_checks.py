@@ -33,8 +33,9 @@ from rows.checks import (
     stop_at_too_many,
     take_rows,
 )
+from rows.prepared import REJECTED
 from rows.sources import RawRow
-from rows.tables import REJECTED, table_of
+from rows.tables import table_of
 from settings.sources import GeneralFiles, GeneralRows, LabelledRows
 
 LABELLED = TypeAdapter(LabelledRows).validate_python(

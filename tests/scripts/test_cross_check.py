@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from prompts.encode import Encoder
 from prompts.format import write_prompt
-from rows.tables import LABELLED_PREDICTIONS, read_table, table_of, write_table
+from rows.answers import LABELLED_PREDICTIONS
+from rows.tables import read_table, table_of, write_table
 
 LABELS = ["negative", "positive"]
 NASTY = "{{ 7 * 7 }} {% x %} \"a\" 'b' </s> \\n\n\n5 \u2028\x85 - key: 'it' ☃"

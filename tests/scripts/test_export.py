@@ -24,7 +24,8 @@ from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import LOADING, PROMPTS
 from prompts.format import write_prompt
 from prompts.templates import read_templates
-from rows.tables import INSTRUCTIONS, table_of, write_table
+from rows.instructions import INSTRUCTIONS
+from rows.tables import table_of, write_table
 from settings.model import Precision
 from settings.read import read_settings
 

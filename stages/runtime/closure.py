@@ -1,46 +1,44 @@
-"""Which files of the project a stage script runs: the closure of its imports, read from the source."""
+"""Which files and settings can change what a stage computes, read from the stage's source."""
 
 import ast
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-# Modules, with all that is in them, that cannot change what a stage computes: messages, atomic files,
-# the end of a process, bars, clocks and the parsing of settings, whose values count on their own.
+# Modules that cannot change what a stage computes: messages, atomic files, the end of a process, bars,
+# clocks, the parsing of settings (their values are tracked as params) and the declaration of systems
+# (a system's rows, folders and commands are tracked in dvc.yaml).
 WITHOUT_EFFECT = (
-    "import_closure",
     "lm.progress",
     "runtime.clock",
+    "runtime.closure",
     "runtime.errors",
     "runtime.files",
     "runtime.process",
     "runtime.progress",
     "runtime.yaml_file",
-    "settings",
+    "settings.problems",
+    "settings.read",
     "systems",
 )
 
 
-def import_closure(script: Path) -> list[Path]:
-    """The script and every project file that it imports, directly or through others, sorted.
+def affecting_files(script: Path) -> list[Path]:
+    """The script and every project file that it imports and that can change what it computes, sorted.
 
     The project's modules are those in the script's folder. An import inside a function counts, and so
-    do the `__init__.py` of the packages above an imported module. Raises `ValueError` for a relative
-    import.
+    do the `__init__.py` of the packages above an imported module. Imports of the modules
+    `WITHOUT_EFFECT` are not followed. Raises `ValueError` for a relative import.
     """
     root = script.parent
-    own = {path.stem for path in root.iterdir()}
-    files, ahead = {script}, [script]
-    while ahead:
-        for module in imported_modules(ahead.pop()):
-            parts = module.split(".")
-            if parts[0] not in own:
-                continue
-            path = root.joinpath(*parts)
+    files, waiting = {script}, [script]
+    while waiting:
+        for module in imported_modules(waiting.pop()):
+            path = root.joinpath(*module.split("."))
             for file in (path.with_suffix(".py"), path / "__init__.py"):
-                if file not in files and file.is_file():
+                if module not in WITHOUT_EFFECT and file not in files and file.is_file():
                     files.add(file)
-                    ahead.append(file)
+                    waiting.append(file)
     return sorted(files)
 
 
@@ -66,9 +64,14 @@ def imported_modules(file: Path) -> frozenset[str]:
     return frozenset(modules)
 
 
-def affects_output(module: str) -> bool:
-    """Whether an edit of the module can change what a stage computes."""
-    return not any(module == name or module.startswith(f"{name}.") for name in WITHOUT_EFFECT)
+def settings_read(script: Path) -> list[str]:
+    """The settings that a script names in its one call of `read_settings`."""
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse(script.read_bytes(), script))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "read_settings"
+    )
+    return [ast.literal_eval(argument) for argument in call.args]
 
 
 def module_name(file: Path, root: Path) -> str:
