@@ -20,11 +20,11 @@ CHECKPOINTS = Path("checkpoints")
 
 @contextmanager
 def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
-    """The folder of the checkpoints of `key`, for this process alone; removed once all has ended well.
+    """Lock the checkpoints of `name` for this process; yield the folder of those of `key`.
 
-    So are then those that `name` left under other keys. The hold ends with the process, however that
-    ends. Of several processes that work as one the first holds them for all. Raises `StudyError` where
-    another process holds the checkpoints of `name`.
+    When the body ends without an error, all checkpoints of `name` are removed, those of other keys
+    too. The lock ends with the process, however the process ends. Of several processes that work as
+    one, the first locks for all. Raises `StudyError` where another process holds the lock.
     """
     folder = CHECKPOINTS / name
     if RANK:
@@ -51,11 +51,11 @@ def place_checkpoint(written: Path, folder: Path) -> None:
     """Put the checkpoint `written` into `folder`, on the disk for certain, in place of those before it."""
     for path in [*written.iterdir(), written]:
         _flush(path)
-    kept = folder / written.name
-    written.replace(kept)
+    placed = folder / written.name
+    written.replace(placed)
     _flush(folder)
     for other in folder.glob("checkpoint-*"):
-        if other != kept:
+        if other != placed:
             shutil.rmtree(other)
 
 
