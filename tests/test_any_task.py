@@ -1,4 +1,4 @@
-"""A study about another task, with a third tuned system: one toy run, found under its own names everywhere."""
+"""A study about another task, with a third tuned system, in one toy run."""
 
 import json
 import re
