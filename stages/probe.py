@@ -21,7 +21,7 @@ from rows.instructions import INSTRUCTIONS
 from rows.predictions import PREDICTIONS, label_rows, write_labelled_predictions
 from rows.tables import read_table
 from settings.read import read_settings
-from stats.classification import classification_metrics
+from stats.confusion import classification_metrics
 from stats.classifiers import log_probabilities, state_classifier
 
 BASE = Path("models/base")
