@@ -25,7 +25,7 @@ from rows.checks import (
     stop_at_too_many,
     take_rows,
 )
-from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
+from rows.prepared import GENERAL, GENERAL_SOURCES, LABELLED, RATERS, REJECTED
 from rows.raters import count_raters, turned_share
 from rows.sources import load_splits
 from rows.tables import table_of, write_table
@@ -66,17 +66,20 @@ def main() -> None:
         counts[split] = {
             name: sum(row["label"] == name for row in rows) for name in settings.labels.names
         }
+    general_sources: list[dict[str, Any]] = []
     for split in ("train", "test"):
         parts = [
             [{**row.values, "row_id": row.row_id} for row in checked.rows[split]]
             for checked in general
         ] + [made[split] for made in tasks]
         rows = [
-            {**row, "row_id": f"general{number}-{row['row_id']}"}
+            {**row, "row_id": f"general{number}-{row['row_id']}", "source": number}
             for number, part in enumerate(parts)
             for row in part
         ]
         tables[f"general/{split}"] = table_of(rows, GENERAL)
+        general_sources += rows
+    tables["general_sources"] = table_of(general_sources, GENERAL_SOURCES)
     aside = [
         {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
         for checked in (labelled, *general)

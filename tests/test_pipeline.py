@@ -21,10 +21,10 @@ import vl_convert
 from compare_experiments import MODELS as SHOWN
 from compare_experiments import TUNED
 from dvc import api as dvc_api
+from pages.tables import WIDTH
 from plots_page import VEGA_LITE
 
 from lm.fingerprint import differing
-from pages.tables import WIDTH
 from rows import tables
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from pages.tables import figure, with_interval
+
 from stats.estimate import Estimate
 
 REPO = Path(__file__).resolve().parents[1]

@@ -1,6 +1,6 @@
-"""The content of `metrics/compare.json` and `metrics/headline.json`."""
+"""The content of `metrics/compare.json`, `metrics/systems.json` and `metrics/headline.json`."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from measure.results import Results
 from measure.system_metrics import Figures
@@ -9,8 +9,10 @@ from stats.estimate import Estimate
 from stats.verdicts import Kind
 
 # Of a language model's answers: these have an interval.
-ANSWERING = ("free", "shifted", "invalid", "bare_label", "hundred", "exact_seen", "exact_held_out")
-ANSWERING += ("forgotten",)
+ANSWERING = (
+    *("free", "shifted", "invalid", "bare_label", "hundred"),
+    *("exact_seen", "exact_held_out", "forgotten"),
+)
 
 SystemNumbers = dict[str, float | int | None]
 
@@ -66,6 +68,22 @@ def compare_metrics(results: Results) -> CompareMetrics:
         },
         "primary": primary,
     }
+
+
+def systems_table(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """A row a system with its metrics, without intervals: DVC draws the accuracies."""
+    rows = [
+        {
+            "system": name,
+            **{
+                key: value
+                for key, value in _numbers(metrics).items()
+                if not key.endswith(("_low", "_high"))
+            },
+        }
+        for name, metrics in results.metrics.items()
+    ]
+    return {"systems": rows}
 
 
 def headline_metrics(results: Results) -> dict[str, float]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from pages.tables import Table, bullets, text_cell, with_interval
 
 from pages.report import (
     METRICS,
@@ -22,7 +23,6 @@ from pages.report import (
     results_table,
     verdict_of,
 )
-from pages.tables import Table, bullets, text_cell, with_interval
 from prompts.format import PromptFormat, write_prompt
 from settings.labels import Labels
 from settings.model import HubBase, PackageBase, PathBase, Precision

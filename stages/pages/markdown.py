@@ -43,7 +43,9 @@ def _block(block: Block) -> str:
 
 
 def _inline(parts: Sequence[Inline]) -> str:
-    return "".join(f"`{part.text}`" if isinstance(part, Code) else text_cell(part) for part in parts)
+    return "".join(
+        f"`{part.text}`" if isinstance(part, Code) else text_cell(part) for part in parts
+    )
 
 
 def _line(cells: Sequence[str]) -> str:

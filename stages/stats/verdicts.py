@@ -14,11 +14,14 @@ Pair = tuple[str, str]
 
 
 class Wording(NamedTuple):
-    """One kind of verdict in words: of a pair, of a tuned system and its base, of one against all."""
+    """One kind of verdict in words: on a pair, on a tuned system and its base, on one against all.
+
+    `against_all` is empty for the kinds that cannot follow from that test.
+    """
 
     pair: str
     gain: str
-    against_all: str
+    against_all: str = ""
 
 
 WORDINGS: Mapping[Kind, Wording] = {
@@ -30,18 +33,15 @@ WORDINGS: Mapping[Kind, Wording] = {
     "worse": Wording(
         "{first} is worse than {second}",
         "Fine-tuning hurt {first}",
-        "{first} is worse than every system without fine-tuning",
     ),
     "no difference larger": Wording(
         "no difference larger than {margin} points between {first} and {second}",
         "Fine-tuning changed the accuracy of {first} by no more than {margin} points",
-        "no difference larger than {margin} points between {first} and the best system without "
-        "fine-tuning",
     ),
     "cannot tell": Wording(
         "cannot tell {first} from {second}",
         "Whether fine-tuning helped {first} cannot be told",
-        "cannot tell whether {first} is better than every system without fine-tuning",
+        "{first} is not shown to be ahead of every system without fine-tuning",
     ),
 }
 

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from pages.tables import WIDTH, Table, console_text, figure, text_cell, with_interval
+
 from stats.estimate import Estimate
 
 

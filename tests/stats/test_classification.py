@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
+from stats.classification import classification_metrics
 
 from settings.labels import Labels
-from stats.classification import classification_metrics
 
 TWO = Labels(names=["negative", "positive"], positive="positive")
 THREE = Labels(names=["bad", "middling", "good"], positive="good")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stats.classification import classification_metrics
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from settings.labels import Labels
-from stats.classification import classification_metrics
 from stats.intervals import paired_difference_interval
 from stats.paired import (
     METRICS,
