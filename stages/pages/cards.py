@@ -13,13 +13,14 @@ import yaml
 from pages.tables import Table, bullets, text_cell, with_interval
 
 from pages.report import (
-    METRICS,
     ORIGINAL,
     TUNED,
     Systems,
     cost_clause,
     cost_table,
+    further_table,
     gain_sentence,
+    metrics_note,
     results_table,
     verdict_of,
 )
@@ -29,6 +30,7 @@ from settings.model import HubBase, PackageBase, PathBase, Precision
 from settings.read import Settings
 from settings.section import Origin
 from settings.sources import FilesSource, HubSource, PackageSource, Sources, TasksSource
+from stats.confusion import METRICS
 from stats.verdicts import Verdict
 
 BaseSource = PackageBase | PathBase | HubBase
@@ -145,7 +147,8 @@ def card_markdown(
             f"Beside the other tuned model: {verdict_of(verdicts, system, other).sentence}."
         ),
         results_table(shown).markdown(),
-        _how_measured(settings),
+        further_table(shown).markdown(),
+        _how_measured(settings, shown),
         "## What it lost",
         text_cell(f"{cost_clause(system, systems)}."),
         cost_table(shown).markdown(),
@@ -254,10 +257,10 @@ def _results(system: str, dataset: str, systems: Systems) -> dict[str, Any]:
                 },
                 "metrics": [
                     {
-                        "type": metric,
-                        "name": f"{metric}, with its interval "
-                        f"{with_interval(getattr(labelled, metric))}",
-                        "value": round(float(getattr(labelled, metric).value), 4),
+                        "type": metric.key,
+                        "name": f"{metric.heading}, with its interval "
+                        f"{with_interval(labelled.metrics[metric.key])}",
+                        "value": round(labelled.metrics[metric.key].value, 4),
                     }
                     for metric in METRICS
                 ],
@@ -277,14 +280,10 @@ def _what_it_is(parts: Sequence[Part], labels: Labels) -> str:
     )
 
 
-def _how_measured(settings: Settings) -> str:
-    labels = settings.labels
-    averaged = (
-        f"of the label {text_cell(labels.positive)}" if len(labels.names) == 2 else "macro averages"
-    )
+def _how_measured(settings: Settings, systems: Systems) -> str:
     return (
-        f"Accuracy is that of the most likely label, F1, precision and recall are {averaged}, each "
-        f"with its {settings.compare.confidence:.0%} interval over test rows. All this is about this "
+        f"{text_cell(metrics_note(systems, settings.labels))} Each metric has its "
+        f"{settings.compare.confidence:.0%} interval over test rows. All this is about this "
         "trained model, not about the recipe: another training seed gives another model."
     )
 

@@ -26,6 +26,7 @@ from settings.model import BaseModelSource, HubBase, PathBase
 from settings.read import Profile, Settings
 from settings.section import Origin
 from settings.study import Compare
+from stats.confusion import METRICS
 from stats.estimate import Estimate
 from stats.verdicts import judge
 
@@ -53,7 +54,7 @@ def _training(system: str) -> Training:
 def _figures(right: Sequence[bool], bare: float) -> Figures:
     scored: list[str | None] = ["positive" if each else "negative" for each in right]
     share = Estimate(sum(right) / len(right), 0.25, 0.75)
-    labelled = Labelled(scored, share, share, share, share, share, {}, None, [])
+    labelled = Labelled(scored, {metric.key: share for metric in METRICS}, [], {}, None, [])
     cost = Estimate(bare, 0.0, 1.0)
     answering = Answering(
         *(50.0, share, share),

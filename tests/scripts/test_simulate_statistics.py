@@ -28,7 +28,7 @@ def _columns(name: str) -> dict[str, list[str]]:
     [
         ("Wilson", "coverage"),
         ("Tango", "coverage"),
-        *(("bootstrap", figure) for figure in ("F1", "precision", "recall", "macro-F1")),
+        *(("bootstrap", figure) for figure in simulate_statistics.BOOTSTRAPPED.values()),
     ],
 )
 def test_the_intervals_cover_what_they_say(name: str, column: str) -> None:
