@@ -31,8 +31,6 @@ from pages.report import (
     wording_accuracies,
 )
 from pages.ten import TenAnswers, ten_json, ten_markdown
-from prompts.checks import CheckedInstruction, load_ten, results
-from prompts.hundred import hundred_instructions
 from prompts.templates import read_templates
 from rows.answers import TEN_PREDICTIONS
 from rows.instructions import INSTRUCTIONS
@@ -45,6 +43,7 @@ from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceili
 from stats.paired import bootstrap_differences
 from stats.seeds import judge_over_seeds
 from stats.verdicts import judge
+from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions, results
 
 MODELS = (ORIGINAL, FEW_SHOT, *TUNED)
 RIVALS = ("original_probe", "majority", "tfidf_logistic", "vader_lexicon")
@@ -69,7 +68,7 @@ def main() -> None:
     )
     labels, confidence, seed = settings.labels, settings.compare.confidence, settings.seed
     pool = read_templates(Path(settings.instructify.templates), labels.names)
-    ten, hundred = load_ten(Path("data/raw/ten_instructions.yaml")), hundred_instructions()
+    ten, hundred = load_instructions(TEN), load_instructions(HUNDRED)
     test = read_table(PREPARED / "labelled/test.parquet", LABELLED).to_pylist()
     expected = [row["label"] for row in test]
 
@@ -140,7 +139,9 @@ def main() -> None:
     hundred_followed = {
         system: each.answering.hundred for system, each in systems.items() if each.answering
     }
-    write_text(REPORTS / "ten-instructions.md", ten_markdown(answers, hundred_followed))
+    write_text(
+        REPORTS / "ten-instructions.md", ten_markdown(answers, hundred_followed, len(hundred))
+    )
     write_json(REPORTS / "ten-instructions.json", ten_json(answers))
     for system in TUNED:
         card = card_markdown(system, settings, training_of(system), systems, verdicts)
@@ -187,7 +188,7 @@ def training_of(system: str) -> Training:
 
 
 def ten_answers(ten: list[CheckedInstruction]) -> list[TenAnswers]:
-    """The ten instructions with every model's answer, checked."""
+    """The instructions that are shown answer by answer, with every model's answer, checked."""
     said = {
         system: read_table(PREDICTIONS / system / "ten.parquet", TEN_PREDICTIONS)["generated"]
         for system in MODELS

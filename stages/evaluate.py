@@ -1,7 +1,7 @@
 """Let one model system answer the test rows: `evaluate.py SYSTEM`.
 
 It scores every label of every labelled row and answers freely; it answers the general test
-instructions, the ten out-of-sample instructions and a hundred more, and tells how likely it finds
+instructions and the checked out-of-sample instructions, and tells how likely it finds
 the general instructions' own answers.
 """
 
@@ -19,10 +19,8 @@ from runtime.process import run_stage
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
 from lm.processes import is_sharded, launch
-from prompts.checks import CheckedInstruction, load_ten
 from prompts.encode import Encoder
 from prompts.format import write_prompt
-from prompts.hundred import hundred_instructions
 from prompts.templates import POOL, Template, read_templates
 from rows.answers import GENERAL_PREDICTIONS, LIKELIHOODS, SCORES, STATES, TEN_PREDICTIONS, TOKENS
 from rows.instructions import INSTRUCTIONS
@@ -33,6 +31,7 @@ from settings.read import read_settings
 from stats.classification import classification_metrics
 from systems import System, Trained, systems_of
 from tasks.families import FAMILIES, is_exact
+from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions
 
 BASE = Path("models/base")
 INSTRUCTIONS_DIR = Path("data/instructions")
@@ -79,6 +78,11 @@ def main() -> None:
     make_repeatable(settings.seed, settings.precision.deterministic)
     labels, limits = settings.labels, settings.evaluate
     pool = read_templates(POOL, labels.names)
+    # Read before the model answers: a mistake in these files must not cost minutes.
+    checked = (
+        ("ten", load_instructions(TEN), limits.max_new_tokens_ten),
+        ("hundred", load_instructions(HUNDRED), limits.max_new_tokens_hundred),
+    )
     shots: dict[str, Shots] = {"labelled": (), "general": ()}
     if system.examples:
         shots = draw_shots(limits.few_shot_examples, labels, settings.seed)
@@ -119,11 +123,8 @@ def main() -> None:
     likelihoods = find_likelihoods(model, rows)
     write_table(PREDICTIONS / name / "likelihoods.parquet", table_of(likelihoods, LIKELIHOODS))
 
-    # The ten out-of-sample instructions, and a hundred more that programs check.
-    for what, entries, limit in (
-        ("ten", load_ten(Path("data/raw/ten_instructions.yaml")), limits.max_new_tokens_ten),
-        ("hundred", hundred_instructions(), limits.max_new_tokens_hundred),
-    ):
+    # The out-of-sample instructions, which no training row contains and programs check.
+    for what, entries, limit in checked:
         asked = [
             write_prompt(settings.prompt_format, entry.instruction, entry.input)
             for entry in entries

@@ -21,7 +21,7 @@ from hub import Hub
 
 REPO = Path(__file__).resolve().parents[1]
 
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 PARAMS: dict[str, Any] = {
@@ -348,6 +348,7 @@ def toy_study(
             run_command(folder, "git", "init", "--quiet", "--initial-branch", "main")
             run_command(folder, "python", "-m", "dvc", "init", "--quiet")
             write_toy_study(folder, toy_base)
+            run_command(folder, "python", "scripts/pipeline.py", PYTHONPATH="stages")
             run_command(folder, "git", "add", "--all")
             run_command(folder, "git", "commit", "--quiet", "--message", "The toy study")
 

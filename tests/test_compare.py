@@ -18,8 +18,6 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from prompts.checks import load_ten
-from prompts.hundred import hundred_instructions
 from prompts.templates import read_templates
 from rows import tables
 from rows.predictions import label_rows
@@ -27,6 +25,7 @@ from rows.tables import table_of, write_table
 from settings.labels import Labels
 from stats.noise import estimated_noise
 from tasks.families import FAMILIES
+from tasks.instructions import HUNDRED, TEN, load_instructions
 
 REPO = Path(__file__).resolve().parents[1]
 TWO = ["negative", "positive"]
@@ -53,9 +52,8 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
     profile["labels"] = {"names": labels, "positive": labels[-1]}
     profile["sources"]["labelled"]["label_values"] = dict(enumerate(labels))
     profile_path.write_text(yaml.safe_dump(profile), encoding="utf-8")
-    shutil.copyfile(
-        REPO / "data/raw/ten_instructions.yaml", folder / "data/raw/ten_instructions.yaml"
-    )
+    for path in (TEN, HUNDRED):
+        shutil.copyfile(REPO / path, folder / path)
     draws = np.random.default_rng(n + len(labels))
     expected = [labels[at % len(labels)] for at in range(n)]
     ids = [f"test-{at:06d}" for at in range(n)]
@@ -147,17 +145,14 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
             for at in range(0, 60, 3)
         ]
         write_table(to / "likelihoods.parquet", table_of(likelihoods, tables.LIKELIHOODS))
-        for name, entries in (
-            ("ten", load_ten(REPO / "data/raw/ten_instructions.yaml")),
-            ("hundred", hundred_instructions()),
-        ):
+        for name, path in (("ten", TEN), ("hundred", HUNDRED)):
             answers = [
                 {
                     "instruction": entry.instruction,
                     "input": entry.input,
                     "generated": entry.gold if draws.random() < share else labels[0],
                 }
-                for entry in entries
+                for entry in load_instructions(folder / path)
             ]
             write_table(to / f"{name}.parquet", table_of(answers, tables.TEN_PREDICTIONS))
 
@@ -277,7 +272,7 @@ def test_the_general_figures_again(study: Path, system: str) -> None:
     )
     assert found["forgotten"] == pytest.approx(nats - before)
     assert f"{nats:.2f}" in _table(study, "nats a token")[system]
-    gold = [entry.gold for entry in hundred_instructions()]
+    gold = [entry.gold for entry in load_instructions(study / HUNDRED)]
     said = [row["generated"] for row in _rows(study, system, "hundred")]
     assert found["hundred"] == np.mean([a == b for a, b in zip(said, gold, strict=True)])
     for held_out, name in ((False, "exact seen"), (True, "exact held out")):
@@ -377,11 +372,37 @@ def test_the_ten_are_told_with_every_check(study: Path) -> None:
     ten = json.loads((study / "reports/ten-instructions.json").read_text(encoding="utf-8"))
     followed = []
     for system in MODELS:
-        passed = [all(each["systems"][system]["checks"].values()) for each in ten["instructions"]]
+        passed = [
+            all(check["passed"] for check in entry["systems"][system]["checks"])
+            for entry in ten["instructions"]
+        ]
         assert _figures(study)["systems"][system]["ten"] == sum(passed)
         followed.append(f"{sum(passed)} of 10")
     page = (study / "reports/ten-instructions.md").read_text(encoding="utf-8")
     assert f"| followed | {' | '.join(followed)} |" in page
+
+
+def test_other_numbers_of_checked_instructions_are_counted_and_named(
+    compared: Callable[..., Path], run_stage: RunStage, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(compared(TWO, 400), tmp_path / "study"))
+    for name, path, count in (("ten", TEN, 3), ("hundred", HUNDRED, 40)):
+        rows = yaml.safe_load((folder / path).read_text(encoding="utf-8"))[:count]
+        (folder / path).write_text(yaml.safe_dump(rows), encoding="utf-8")
+        for system in MODELS:
+            answers = folder / f"predictions/{system}/{name}.parquet"
+            pq.write_table(pq.read_table(answers).slice(0, count), answers)
+    done = run_stage(folder, "compare")
+    assert done.returncode == 0, done.stderr
+    page = (folder / "reports/ten-instructions.md").read_text(encoding="utf-8")
+    assert page.startswith("# 3 instructions ")
+    assert "Further instructions, checked in the same way: 40;" in page
+    for system in MODELS:
+        figures = _figures(folder)["systems"][system]
+        assert f"{figures['ten']} of 3" in _table(folder, "ten followed")[system]
+        if system in MODELS[2:]:
+            count = round(40 * figures["hundred"])
+            assert f"follows {count} of 40 further ones" in _report(folder).split("\n\n")[1]
 
 
 def test_the_answer_names_gain_and_cost_first(study: Path) -> None:

@@ -369,6 +369,10 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         *("data/raw/ten_instructions.yaml", *COMMENT),
         {"prepare", "compare"} | EVALUATE,  # prepare: it watches all of data/raw
     ),
+    "a comment in hundred_instructions.yaml": (
+        *("data/raw/hundred_instructions.yaml", *COMMENT),
+        {"prepare", "compare"} | EVALUATE,  # prepare: it watches all of data/raw
+    ),
     "settings.py": ("stages/settings.py", *COMMENT, ALL),
     "lm/source.py": ("stages/lm/source.py", *COMMENT, {"preflight", "base_model"}),
     "lm/budget.py": ("stages/lm/budget.py", *COMMENT, {"preflight"}),
@@ -382,7 +386,8 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         {"prepare", "preflight", "base_model"},
     ),
     "rows/tasks.py": ("stages/rows/tasks.py", *COMMENT, {"prepare", "compare"} | EVALUATE),
-    "prompts/checks.py": ("stages/prompts/checks.py", *COMMENT, {"compare"} | EVALUATE),
+    "tasks/checks.py": ("stages/tasks/checks.py", *COMMENT, {"compare"} | EVALUATE),
+    "tasks/instructions.py": ("stages/tasks/instructions.py", *COMMENT, {"compare"} | EVALUATE),
     "stats/classification.py": (
         *("stages/stats/classification.py", *COMMENT),
         {"baselines"} | ANSWER,

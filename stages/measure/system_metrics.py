@@ -10,7 +10,6 @@ from runtime.errors import StudyError
 import numpy as np
 from numpy.typing import NDArray
 
-from prompts.checks import CheckedInstruction, followed
 from prompts.templates import Template
 from rows.answers import (
     GENERAL_PREDICTIONS,
@@ -31,6 +30,7 @@ from stats.paired import bootstrap_intervals
 from stats.readings import chosen_shift, commonest_invalid, label_probabilities, shifted
 from stats.wordings import Wordings, by_wording
 from tasks.families import FAMILIES
+from tasks.instructions import CheckedInstruction, followed
 
 Rows = list[dict[str, Any]]
 
@@ -70,6 +70,7 @@ class Answering:
     `free` is the accuracy of the free answers read strictly; `shifted` that of the scores moved by
     `shift` nats a label, chosen on the validation rows. `nats` is the negative log-likelihood a token
     of the answers that the free-form general rows have, `forgotten` its difference to the original's.
+    `ten` counts the instructions followed, of `n_ten`; `hundred` is their share, of `n_hundred`.
     """
 
     tokens_per_row: float
@@ -85,7 +86,9 @@ class Answering:
     nats: float | None
     forgotten: Estimate | None
     ten: int
+    n_ten: int
     hundred: Estimate
+    n_hundred: int
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,9 @@ def measure_answering(
         nats=nats,
         forgotten=forgotten,
         ten=sum(_followed(folder / "ten.parquet", ten)),
+        n_ten=len(ten),
         hundred=_share(_followed(folder / "hundred.parquet", hundred), confidence),
+        n_hundred=len(hundred),
     )
 
 

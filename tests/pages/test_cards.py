@@ -56,8 +56,20 @@ def _figures(right: Sequence[bool], bare: float) -> Figures:
     labelled = Labelled(scored, share, share, share, share, share, {}, None, [])
     cost = Estimate(bare, 0.0, 1.0)
     answering = Answering(
-        *(50.0, share, share, [], [0.0, 0.0], share, {}),
-        *(None, None, cost, 1.5, Estimate(0.5, 0.25, 0.75), 3, cost),
+        *(50.0, share, share),
+        commonest_invalid=[],
+        shift=[0.0, 0.0],
+        shifted=share,
+        wordings={},
+        exact_seen=None,
+        exact_held_out=None,
+        bare_label=cost,
+        nats=1.5,
+        forgotten=Estimate(0.5, 0.25, 0.75),
+        ten=3,
+        n_ten=10,
+        hundred=cost,
+        n_hundred=100,
     )
     return Figures(labelled, answering)
 

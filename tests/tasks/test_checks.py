@@ -1,19 +1,17 @@
-"""What each check accepts, and that no degenerate answer follows one of the ten instructions."""
+"""What each kind of check accepts and refuses."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.checks import CHECKS, load_ten, passes, results
+from tasks.checks import CHECKS, passes
+from tasks.instructions import TEN, load_instructions
 
-TEN = load_ten(Path(__file__).resolve().parents[2] / "data/raw/ten_instructions.yaml")
-BY_ID = {entry.id: entry for entry in TEN}
-each_of_ten = pytest.mark.parametrize("entry", TEN, ids=lambda entry: str(entry.id))
+REPO = Path(__file__).resolve().parents[2]
 
 FERRY = "The last ferry leaves at nine."
 QUESTION = "When does the last ferry leave?"
@@ -209,13 +207,14 @@ def test_each_kind_tells_good_answers_from_bad(
     kind: str, arguments: dict[str, Any], good: list[str], bad: list[str]
 ) -> None:
     check = {"kind": kind, **arguments}
-    told = {answer: passes(check, answer, QUESTION, FERRY) for answer in good + bad}
-    assert told == dict.fromkeys(good, True) | dict.fromkeys(bad, False)
+    passed = {answer: passes(check, answer, QUESTION, FERRY) for answer in good + bad}
+    assert passed == dict.fromkeys(good, True) | dict.fromkeys(bad, False)
 
 
 def test_every_kind_is_tested_used_and_described() -> None:
     assert {kind for kind, *_ in CASES} == CHECKS.keys()
-    assert {check["kind"] for entry in TEN for check in entry.checks} == CHECKS.keys()
+    entries = load_instructions(REPO / TEN)
+    assert {check["kind"] for entry in entries for check in entry.checks} == CHECKS.keys()
     assert all(function.__doc__ for function in CHECKS.values())
 
 
@@ -237,87 +236,3 @@ def test_any_object_has_its_own_fields(fields: dict[str, str | int]) -> None:
     stripped = {k: v.strip() if isinstance(v, str) else v for k, v in fields.items()}
     assert passes({**check, "fields": stripped}, json.dumps(fields))
     assert not passes(check, json.dumps({**fields, "".join(fields) + "+": 1}))
-
-
-GOOD = {
-    "id": "say-hello",
-    "instruction": "Say hello.",
-    "input": "",
-    "checks": [{"kind": "keywords:existence", "keywords": ["hello"]}],
-    "gold": "Hello!",
-}
-GOLD = "gold"
-WORDS = "length_constraints:number_words"
-
-
-def write(path: Path, rows: object) -> Path:
-    path.write_text(yaml.safe_dump(rows), encoding="utf-8")
-    return path
-
-
-def test_load_ten_reads_what_was_written(tmp_path: Path) -> None:
-    (entry,) = load_ten(write(tmp_path / "ten.yaml", [GOOD]))
-    assert entry.model_dump() == GOOD
-    assert results(entry, "hello there") == [("keywords:existence", True)]
-    with pytest.raises(ValueError, match="frozen"):
-        setattr(entry, GOLD, "Goodbye!")
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"checks": [{"kind": "keywords:all"}]}, ["'keywords:all'", "allowed are change_case:"]),
-        ({"checks": [{"keywords": ["hello"]}]}, ["unknown kind", "allowed are change_case:"]),
-        (
-            {"checks": [{"kind": WORDS, "words": 3, "relation": "exactly"}]},
-            [WORDS, "words: Extra", "num_words: Field required", "are num_words, relation"],
-        ),
-        (
-            {"checks": [{"kind": WORDS, "num_words": "3", "relation": "about"}]},
-            ["num_words: Input should be a valid integer", "'exactly', 'at least'"],
-        ),
-        ({"checks": [{"kind": WORDS, "num_words": 0, "relation": "exactly"}]}, ["num_words"]),
-        (
-            {"checks": [{"kind": "startend:quotation", "instruction": "x"}]},
-            ["instruction: Extra", "its arguments are none"],
-        ),
-        ({"checks": [{"kind": "keywords:existence", "keywords": []}]}, ["keywords: List"]),
-        ({"checks": [{"kind": "keywords:existence", "keywords": ["a||b"]}]}, ["keywords.0"]),
-        ({"checks": []}, ["checks: List should have at least 1"]),
-        ({"gold": None}, ["gold: Input should be a valid string", "checks, gold"]),
-        ({"gold": ""}, ["gold: String should have at least 1"]),
-        ({"hint": "wave"}, ["hint: Extra", "its fields are id, instruction, input, checks, gold"]),
-        ({"id": "Say hello"}, ["'Say hello'", "id: String should match"]),
-    ],
-)
-def test_load_ten_names_the_file_the_id_and_what_is_allowed(
-    tmp_path: Path, change: dict[str, Any], told: list[str]
-) -> None:
-    row = {**GOOD, **change}
-    with pytest.raises(ValueError, match=r"ten\.yaml: instruction") as error:
-        load_ten(write(tmp_path / "ten.yaml", [row]))
-    assert [part for part in [repr(row["id"]), *told] if part not in str(error.value)] == []
-
-
-@pytest.mark.parametrize("field", GOOD)
-def test_load_ten_asks_for_every_field(tmp_path: Path, field: str) -> None:
-    rows = [{name: value for name, value in GOOD.items() if name != field}]
-    with pytest.raises(ValueError, match=rf"{field}: Field required; its fields are id, "):
-        load_ten(write(tmp_path / "ten.yaml", rows))
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        (yaml.safe_dump([GOOD, GOOD]), "ids must be unique, more than once: say-hello"),
-        ("", "a list of instructions is expected"),
-        ("id: say-hello", "a list of instructions is expected"),
-        ("- hello", "instruction 'number 1': entry: Input should be"),
-        ("- [", "not yaml"),
-    ],
-)
-def test_load_ten_refuses_other_files(tmp_path: Path, text: str, told: str) -> None:
-    path = tmp_path / "ten.yaml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=rf"ten\.yaml: .*{told}"):
-        load_ten(path)

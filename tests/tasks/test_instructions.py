@@ -1,5 +1,6 @@
-"""The ten instructions and the hundred: right answers follow them, degenerate ones never do."""
+"""The ten instructions and the hundred: right answers follow them, degenerate answers never do."""
 
+import hashlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -8,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompts.checks import CheckedInstruction, followed, load_ten, results
-from prompts.hundred import hundred_instructions
 from rows.checks import normalised
 from tasks.families import FAMILIES
+from tasks.instructions import CheckedInstruction, followed, load_instructions, results
 
 RAW = Path(__file__).resolve().parents[2] / "data/raw"
-TEN = load_ten(RAW / "ten_instructions.yaml")
-HUNDRED = hundred_instructions()
+TEN = load_instructions(RAW / "ten_instructions.yaml")
+HUNDRED = load_instructions(RAW / "hundred_instructions.yaml")
 BY_ID = {entry.id: entry for entry in TEN}
 each_of_ten = pytest.mark.parametrize("entry", TEN, ids=lambda entry: str(entry.id))
 each_of_all = pytest.mark.parametrize("entry", [*TEN, *HUNDRED], ids=lambda entry: str(entry.id))
@@ -37,12 +37,22 @@ def test_gold_follows_its_own_instruction_and_no_other_of_the_ten(
     assert [other.id for other in TEN if followed(other, entry.gold)] == [entry.id]
 
 
-def test_there_are_a_hundred_of_ten_kinds_and_the_same_each_time() -> None:
+def test_there_are_a_hundred_of_ten_groups_and_the_same_each_time() -> None:
     assert len(HUNDRED) == len({entry.id for entry in HUNDRED}) == 100
     assert len({(entry.instruction, entry.input) for entry in HUNDRED}) == 100
-    assert hundred_instructions() == HUNDRED
-    kinds = Counter(tuple(check["kind"] for check in entry.checks) for entry in HUNDRED)
+    assert load_instructions(RAW / "hundred_instructions.yaml") == HUNDRED
+    kinds = Counter(
+        (entry.group, tuple(check["kind"] for check in entry.checks)) for entry in HUNDRED
+    )
+    assert len(kinds) == len({group for group, _ in kinds}) == 10
     assert set(kinds.values()) == {10}
+    assert all(entry.id.startswith(f"{entry.group}-") for entry in HUNDRED)
+
+
+def test_the_hundred_are_those_that_earlier_results_were_measured_on() -> None:
+    rows = [entry.model_dump(exclude={"group"}) for entry in HUNDRED]
+    digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    assert digest == "e973cd8face859e0d0c79b7039fc3a2a2f50670bc6a8a51f6ce3ff34c50cfdeb"
 
 
 @pytest.mark.parametrize("entry", HUNDRED, ids=lambda entry: str(entry.id))

@@ -1,30 +1,39 @@
-"""Out-of-sample instructions and the checks that decide whether an answer follows them.
+"""The checks that decide whether an answer follows an instruction.
 
-A check is a mapping `{kind: 'family:name', ...arguments}`, the kinds named as in IFEval
-(Zhou et al. 2023, arXiv:2311.07911) where IFEval has them. Not in IFEval: `keywords:some_of`,
+A check is a mapping `{kind: 'family:name', ...arguments}`. The kinds have the names of IFEval
+(Zhou et al. 2023, arXiv:2311.07911) if IFEval has them. Not in IFEval: `keywords:some_of`,
 `length_constraints:number_lines`, `startend:first_word`, `detectable_content:number_questions`,
-`detectable_content:json_fields`, `content:*`, and the relations "exactly" and "at most". What
-counts as a word, a sentence, a keyword and JSON, borderline cases included, is written at
-`_words`, `_sentences`, `_mentions` and `_json`.
+`detectable_content:json_fields`, `content:*`, and the relations "exactly" and "at most".
+`_words`, `_sentences`, `_mentions` and `_json` define a word, a sentence, a keyword and JSON.
 """
 
 import inspect
 import json
 import operator
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from runtime.errors import shown
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
+
+
+def _keyword(text: str) -> str:
+    """A keyword that `_mentions` can search for; no form of it is empty or only an ending."""
+    if not re.fullmatch(r"[^|*\s][^|]*(\|[^|*\s][^|]*)*", text):
+        raise PydanticCustomError(
+            "keyword", "every form, with | between forms, must begin with a letter or a digit"
+        )
+    return text
+
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
-Keyword = Annotated[str, Field(pattern=r"^[^|*\s][^|]*(\|[^|*\s][^|]*)*$")]  # see _mentions
+Keyword = Annotated[str, AfterValidator(_keyword)]
 Keywords = Annotated[list[Keyword], Field(min_length=1)]
 Relation = Literal["exactly", "at least", "at most", "less than"]
 
@@ -43,7 +52,7 @@ _RARELY_LAST: Final = frozenset({"etc", "approx", "inc", "ltd", "co", "jr", "sr"
 
 
 def _words(text: str) -> list[str]:
-    """Words in lower case: runs of letters and digits; "don't", "well-known", "3.5" are one."""
+    """Words in lower case: runs of letters and digits; "don't", "well-known", "3.5" are one word."""
     return _WORD.findall(text.casefold().replace("\u2019", "'"))
 
 
@@ -58,15 +67,15 @@ def _sentences(text: str) -> list[str]:
     ('"Stop!" he said') and the dot of "etc." or "p.m.". Known misses: "the U.S. Army" is cut and
     "How many? 42. Then go." has two, since 42 reads as a list number.
     """
-    found = []
+    sentences = []
     for paragraph in re.split(r"\n\s*\n", text):
         start = 0
         for stop in _STOP.finditer(paragraph):
             if _ends(paragraph[start : stop.start()], stop, paragraph[stop.end() :].lstrip()):
-                found.append(paragraph[start : stop.end()])
+                sentences.append(paragraph[start : stop.end()])
                 start = stop.end()
-        found.append(paragraph[start:])
-    return [sentence.strip() for sentence in found if _words(sentence)]
+        sentences.append(paragraph[start:])
+    return [sentence.strip() for sentence in sentences if _words(sentence)]
 
 
 def _ends(before: str, stop: re.Match[str], after: str) -> bool:
@@ -82,10 +91,10 @@ def _ends(before: str, stop: re.Match[str], after: str) -> bool:
 
 
 def _mentions(keyword: str, text: str) -> bool:
-    """Whether a keyword stands in the text as a whole word, in any case.
+    """Whether a keyword occurs in the text as a whole word, in any case.
 
-    "a|b" means either form and "snow*" any ending. Hyphens and underscores bound a word, so that
-    "rain" is found in "rain-soaked" and "_rain_" but not in "rainy" or "train".
+    "a|b" means either form and "snow*" any ending. Hyphens and underscores end a word: "rain"
+    occurs in "rain-soaked" and "_rain_" but not in "rainy" or "train".
     """
     forms = re.escape(keyword)
     for written, meant in ((r"\|", "|"), (r"\*", f"{_LETTER}*"), (r"\ ", r"\s+")):
@@ -136,7 +145,7 @@ def number_words(answer: str, *, num_words: Count, relation: Relation) -> bool:
 
 
 def number_lines(answer: str, *, num_lines: Count, relation: Relation) -> bool:
-    """The number of lines is as asked; a line without a word, such as a blank one, is none."""
+    """The number of lines is as asked; a line without a word, such as a blank line, does not count."""
     return _RELATIONS[relation](sum(bool(_words(n)) for n in answer.splitlines()), num_lines)
 
 
@@ -166,19 +175,19 @@ def json_format(answer: str) -> bool:
 def json_fields(answer: str, *, fields: dict[str, str | int]) -> bool:
     """A JSON object has these keys and no others, with these values; 34 and "34" are equal."""
     try:
-        found = _json(answer)
+        content = _json(answer)
     except ValueError:
         return False
     return (
-        isinstance(found, dict)
-        and found.keys() == fields.keys()
-        and all(isinstance(value, str | int) for value in found.values())
-        and all(str(found[k]).strip().casefold() == str(fields[k]).casefold() for k in fields)
+        isinstance(content, dict)
+        and content.keys() == fields.keys()
+        and all(isinstance(value, str | int) for value in content.values())
+        and all(str(content[k]).strip().casefold() == str(fields[k]).casefold() for k in fields)
     )
 
 
 def english_capital(answer: str) -> bool:
-    """There is a letter, and no letter is lower case (IFEval also asks for English)."""
+    """The answer has a letter, and no letter is lower case (IFEval also asks for English)."""
     return answer.isupper()
 
 
@@ -189,7 +198,7 @@ def quotation(answer: str) -> bool:
 
 
 def first_word(answer: str, *, words: Annotated[list[Text], Field(min_length=1)]) -> bool:
-    """The first word is one of these, in any case; marks around it do not matter."""
+    """The first word is one of these, in any case; marks around the word do not matter."""
     return _words(answer)[:1] in [[word.casefold()] for word in words]
 
 
@@ -199,22 +208,22 @@ def same_words_as_input(answer: str, *, input: str) -> bool:
 
 
 def not_an_echo(answer: str, *, instruction: str, input: str, max_copied: Share = 0.8) -> bool:
-    """At most this share of the words stands in triples copied from instruction and input.
+    """At most this share of the words is in triples copied from the instruction and the input.
 
-    An answer of one or two words is taken as one run: it may not stand in either of them.
+    An answer of one or two words counts as one run, which may not be in the prompt at all.
     """
-    said, asked = _words(answer), _words(f"{instruction}\n{input}")
-    size = min(3, len(said))
-    known = {tuple(asked[i : i + size]) for i in range(len(asked))}
-    starts = [i for i in range(len(said) - size + 1) if tuple(said[i : i + size]) in known]
+    words, prompt = _words(answer), _words(f"{instruction}\n{input}")
+    size = min(3, len(words))
+    known = {tuple(prompt[i : i + size]) for i in range(len(prompt))}
+    starts = [i for i in range(len(words) - size + 1) if tuple(words[i : i + size]) in known]
     copied = {i + step for i in starts for step in range(size)}
-    return bool(said) and len(copied) <= max_copied * len(said)
+    return bool(words) and len(copied) <= max_copied * len(words)
 
 
 def not_repetitive(answer: str, *, min_distinct: Share = 0.4) -> bool:
-    """There are two different words or more, and at least this share of the words is different."""
-    said = _words(answer)
-    return len(set(said)) >= max(2, min_distinct * len(said))
+    """At least two words are different, and at least this share of the words is different."""
+    words = _words(answer)
+    return len(set(words)) >= max(2, min_distinct * len(words))
 
 
 CHECKS: Final[Mapping[str, Callable[..., bool]]] = {
@@ -235,92 +244,37 @@ CHECKS: Final[Mapping[str, Callable[..., bool]]] = {
     "content:not_an_echo": not_an_echo,
     "content:not_repetitive": not_repetitive,
 }
-_CONTEXT: Final = ("instruction", "input")  # what a check may ask for beside its arguments
-
-
-class CheckedInstruction(BaseModel):
-    """What is asked, the checks that decide, and an answer that passes them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-    instruction: Text
-    input: str
-    checks: Annotated[list[dict[str, Any]], Field(min_length=1)]
-    gold: Text
+_CONTEXT: Final = ("instruction", "input")  # arguments that `passes` fills in
+_MOST_FAULTS: Final = 5  # that one message lists
 
 
 def passes(check: Mapping[str, Any], answer: str, instruction: str = "", input: str = "") -> bool:
-    """Whether an answer passes one check; ValueError where the check itself is wrong."""
-    function, arguments = _bind(check)
+    """Whether an answer passes one check. Raises ValueError if the check itself is wrong."""
+    function, arguments = bind(check)
     context = {"instruction": instruction, "input": input}
-    asked_for = inspect.get_annotations(function).keys() & context.keys()
-    return function(answer, **arguments, **{name: context[name] for name in asked_for})
+    wanted = inspect.get_annotations(function).keys() & context.keys()
+    return function(answer, **arguments, **{name: context[name] for name in wanted})
 
 
-def results(entry: CheckedInstruction, answer: str) -> list[tuple[str, bool]]:
-    """Each check of an instruction by its kind, in order, and whether the answer passes it."""
-    return [
-        (check["kind"], passes(check, answer, entry.instruction, entry.input))
-        for check in entry.checks
-    ]
-
-
-def followed(entry: CheckedInstruction, answer: str) -> bool:
-    """Whether an answer follows an instruction: it passes all of its checks."""
-    return all(passed for _, passed in results(entry, answer))
-
-
-def load_ten(path: Path) -> list[CheckedInstruction]:
-    """The instructions of a yaml file; ValueError names the file, the id and what is allowed."""
-    try:
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not yaml: {error}") from error
-    if not isinstance(rows, list) or not rows:
-        raise ValueError(f"{path}: a list of instructions is expected")
-    entries = [_entry(path, number, row) for number, row in enumerate(rows, start=1)]
-    twice = [name for name, count in Counter(entry.id for entry in entries).items() if count > 1]
-    if twice:
-        raise ValueError(f"{path}: ids must be unique, more than once: {', '.join(twice)}")
-    return entries
-
-
-def _entry(path: Path, number: int, row: Any) -> CheckedInstruction:
-    """One row of the file as an instruction whose checks are known to be callable."""
-    name = row.get("id", f"number {number}") if isinstance(row, dict) else f"number {number}"
-    try:
-        entry = CheckedInstruction.model_validate(row)
-        for check in entry.checks:
-            _bind(check)
-    except ValidationError as error:
-        allowed = ", ".join(CheckedInstruction.model_fields)
-        raise ValueError(
-            f"{path}: instruction {name!r}: {_told(error)}; its fields are {allowed}"
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"{path}: instruction {name!r}: {error}") from error
-    return entry
-
-
-def _bind(check: Mapping[str, Any]) -> tuple[Callable[..., bool], dict[str, Any]]:
-    """A check's function and its arguments, or ValueError that says what is allowed."""
+def bind(check: Mapping[str, Any]) -> tuple[Callable[..., bool], dict[str, Any]]:
+    """The function and the arguments of a check. Raises ValueError that lists what is allowed."""
     kind = check.get("kind")
     if not isinstance(kind, str) or kind not in CHECKS:
-        raise ValueError(f"check {kind!r}: unknown kind; allowed are {', '.join(sorted(CHECKS))}")
+        allowed = ", ".join(sorted(CHECKS))
+        raise ValueError(f"check {shown(kind)}: unknown kind; allowed are {allowed}")
     arguments = {name: value for name, value in check.items() if name != "kind"}
     model = _arguments(kind)
     try:
         model.model_validate(arguments)
     except ValidationError as error:
         allowed = ", ".join(model.model_fields) or "none"
-        raise ValueError(f"check {kind!r}: {_told(error)}; its arguments are {allowed}") from error
+        raise ValueError(f"check {kind!r}: {faults(error)}; its arguments are {allowed}") from error
     return CHECKS[kind], arguments
 
 
 @cache
 def _arguments(kind: str) -> type[BaseModel]:
-    """The arguments that a kind of check takes, read off the signature of its function."""
+    """The arguments that a kind of check takes, from the signature of its function."""
     hints = get_type_hints(CHECKS[kind], include_extras=True)
     fields: dict[str, Any] = {
         name: (hints[name], ... if p.default is p.empty else p.default)
@@ -330,7 +284,13 @@ def _arguments(kind: str) -> type[BaseModel]:
     return create_model(kind, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
-def _told(error: ValidationError) -> str:
-    """What pydantic found, on one line."""
-    found = ((".".join(map(str, e["loc"])) or "entry", e["msg"]) for e in error.errors())
-    return ", ".join(f"{where}: {what}" for where, what in found)
+def faults(error: ValidationError) -> str:
+    """The faults that pydantic reports, on one line: `key = value: message`, at most five."""
+    errors = error.errors(include_url=False)
+    messages = []
+    for fault in errors[:_MOST_FAULTS]:
+        value = "" if fault["type"] == "missing" else f" = {shown(fault['input'])}"
+        messages.append(f"{'.'.join(map(str, fault['loc']))}{value}: {fault['msg']}")
+    if len(errors) > _MOST_FAULTS:
+        messages.append(f"and {len(errors) - _MOST_FAULTS} more")
+    return ", ".join(messages)
