@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from types import SimpleNamespace as Training  # CARDS
 from typing import Any
 
 from runtime.clock import write_log
@@ -20,9 +19,11 @@ from numpy.typing import NDArray
 from measure.metrics_files import compare_metrics, headline_metrics, systems_table
 from measure.results import Ceilings, Results, Trainings, primary_family
 from measure.system_metrics import Figures, measure_answering, measure_labelled, read_labelled
+from pages.cards import card_markdown
 from pages.console import console_of
 from pages.figures import reliability_figure, template_figure
 from pages.markdown import markdown_of
+from pages.parts import Training
 from pages.people import SUSPICIOUS, suspicious_csv
 from pages.report import report_blocks, summary_blocks
 from pages.robustness import wording_accuracies
@@ -129,7 +130,8 @@ def main() -> None:
     write_text(REPORTS / "ten-instructions.md", ten_markdown(answers, followed, len(hundred)))
     write_json(REPORTS / "ten-instructions.json", ten_json(answers))
     for tuned in systems.tuned:
-        training_of(tuned)  # CARDS
+        card = card_markdown(tuned.name, settings, training_of(tuned), results)
+        write_text(REPORTS / f"cards/{tuned.name}.md", card)
     write_json(METRICS / "compare.json", compare_metrics(results))
     write_json(METRICS / "systems.json", systems_table(results))
     write_json(METRICS / "headline.json", headline_metrics(results))

@@ -16,7 +16,7 @@ from prepare import rate, what_can_show
 from rows.checks import SPLITS, Checked, check_splits, labelled_check
 from rows.instructions import INSTRUCTIONS
 from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
-from rows.sources import RawRow
+from rows.reading import RawRow
 from settings.sources import LabelledFiles
 from stats.power import power, smallest_difference
 from tasks.families import FAMILIES, make_tasks

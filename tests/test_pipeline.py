@@ -21,10 +21,10 @@ import vl_convert
 from compare_experiments import MODELS as SHOWN
 from compare_experiments import TUNED
 from dvc import api as dvc_api
-from pages.console import WIDTH
 from plots_page import VEGA_LITE
 
 from lm.fingerprint import differing
+from pages.console import WIDTH
 from rows import tables
 from stats.confusion import METRICS
 

@@ -19,6 +19,11 @@ def text_cell(text: str) -> str:
     return "<br>".join(line for line in text.splitlines() if line.strip())
 
 
+def bullets_markdown(lines: Sequence[str]) -> str:
+    """A list with one item a line; the lines are Markdown already."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def table_markdown(table: Table) -> str:
     """A table of GitHub's Markdown, one line a row."""
     lines = [_line(table.columns), "|---|" + "---:|" * (len(table.columns) - 1)]
@@ -32,7 +37,7 @@ def _block(block: Block) -> str:
         case Text(parts):
             return _inline(parts)
         case Bullets(items):
-            return "\n".join(f"- {_inline(item.parts)}" for item in items)
+            return bullets_markdown([_inline(item.parts) for item in items])
         case Table():
             return table_markdown(block)
         case Chart(title, path):
