@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from measure.metrics_files import compare_metrics, headline_metrics, systems_table
-from measure.results import Ceilings, Results, Trainings, primary_family
+from measure.results import Ceilings, Results, Trainings
 from measure.system_metrics import Figures, measure_answering, measure_labelled, read_labelled
 from pages.cards import card_markdown
 from pages.console import console_of
@@ -40,7 +40,7 @@ from settings.read import Settings, read_settings
 from stats.bootstrap import bootstrap_differences
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
 from stats.seeds import compared_over_seeds
-from stats.verdicts import compared, judge
+from stats.verdicts import compared, judge, primary_family
 from systems import System, Systems, Trained, systems_of
 from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions
 from tasks.instructions import results as checks_of
@@ -212,7 +212,7 @@ def training_of(system: Trained) -> Training:
     """What a tuned system was trained on: its rows by source, and the metrics of its training."""
     rows = read_table(system.rows, INSTRUCTIONS)
     sources = read_table(PREPARED / "general_sources.parquet", GENERAL_SOURCES).to_pydict()
-    source_of = dict(zip(sources["row_id"], sources["source"], strict=True))
+    source_of = dict(zip(sources["row_id"], sources["source_number"], strict=True))
     general = rows.filter(pc.equal(rows["task"], "general"))["row_id"].to_pylist()
     account = METRICS / f"{system.train_stage}.json"
     return Training(

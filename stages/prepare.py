@@ -79,7 +79,7 @@ def main() -> None:
         for number, splits in made_by_program.items():
             by_source[number] = [(f"{split}-{row.number:06d}", row.values) for row in splits[split]]
         rows = [
-            {**values, "row_id": f"general{number}-{row_id}", "source": number}
+            {**values, "row_id": f"general{number}-{row_id}", "source_number": number}
             for number in range(len(general_sources))
             for row_id, values in by_source[number]
         ]

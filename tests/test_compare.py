@@ -618,7 +618,7 @@ def test_a_single_tuned_model_is_compared_with_no_other(
 @pytest.mark.parametrize(
     ("share", "words"),
     [
-        (0.93, "as good as the best tuned language model"),
+        (0.95, "as good as the best tuned language model"),
         (0.999, "better than the best tuned language model"),
         (0.4, "not as good as the best tuned language model"),
     ],
@@ -684,7 +684,7 @@ def test_training_rows_are_counted_by_the_source_that_prepare_wrote(
     monkeypatch.chdir(Path(shutil.copytree(study, tmp_path / "study")))
     (system,) = (each for each in systems.systems_of("sentiment").tuned if each.short == "mixed")
     general = {"a": 0, "b": 2, "c": 2, "in no training row": 1}
-    sources = [{"row_id": row_id, "source": source} for row_id, source in general.items()]
+    sources = [{"row_id": row_id, "source_number": source} for row_id, source in general.items()]
     write_table(Path("data/prepared/general_sources.parquet"), table_of(sources, GENERAL_SOURCES))
     blank = dict.fromkeys(INSTRUCTIONS.names)
     rows = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from measure.system_metrics import Answering, Figures
 from settings.labels import Labels
 from stats.estimate import Estimate
-from stats.verdicts import Comparison, Family, Pair, Verdict, comparison_of
+from stats.verdicts import Comparison, Pair, Verdict, comparison_of
 from systems import Systems
 
 COMMONEST = "majority"  # the baseline that always answers the commonest label
@@ -77,12 +77,3 @@ class Ceilings:
     noise_bound: float
     noise: Mapping[str, Estimate | None]
     suspicious: int
-
-
-def primary_family(systems: Systems) -> Family:
-    """The primary comparisons of these systems (docs/statistics.md)."""
-    free = [system.name for system in systems.free]
-    return Family(
-        [(first.name, second.name) for first, second in systems.primary_pairs],
-        [(system.name, free) for system in systems.tuned] if free else [],
-    )

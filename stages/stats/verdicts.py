@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from stats.intervals import paired_difference_intervals
 from stats.paired import alone, holm, mcnemar_exact, right_rows
 from stats.power import smallest_difference
+from systems import Systems
 
 Kind = Literal["better", "worse", "no difference larger", "cannot tell"]
 Pair = tuple[str, str]
@@ -60,6 +61,15 @@ class Family:
     @property
     def tests(self) -> int:
         return len(self.pairs) + len(self.against_all)
+
+
+def primary_family(systems: Systems) -> Family:
+    """The primary comparisons of these systems (docs/statistics.md)."""
+    free = [system.name for system in systems.free]
+    return Family(
+        [(first.name, second.name) for first, second in systems.primary_pairs],
+        [(system.name, free) for system in systems.tuned] if free else [],
+    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 from pydantic import TypeAdapter
 
-from measure.results import Results, primary_family
+from measure.results import Results
 from measure.system_metrics import Answering, Figures, Labelled
 from pages import cards
 from pages.cards import KINDS, card_markdown, merged, published
@@ -24,7 +24,7 @@ from settings.sources import LabelledSource, Origins
 from settings.study import Compare
 from stats.confusion import METRICS
 from stats.estimate import Estimate
-from stats.verdicts import compared, judge
+from stats.verdicts import compared, judge, primary_family
 from systems import Systems, Trained, systems_of
 
 REPO = Path(__file__).resolve().parents[2]

@@ -71,11 +71,10 @@ def test_a_narrow_interval_around_nothing_is_no_difference_larger_than_the_margi
 
 def test_an_interval_that_leaves_the_margin_on_one_side_alone_cannot_tell() -> None:
     for found in (_verdict(1000, 4, 10), _verdict(1000, 10, 4)):
-        assert (
-            min(abs(found.comparison.low), abs(found.comparison.high))
-            < MARGIN
-            < max(abs(found.comparison.low), abs(found.comparison.high))
-        )
+        low, high = found.comparison.low, found.comparison.high
+        assert low is not None
+        assert high is not None
+        assert min(abs(low), abs(high)) < MARGIN < max(abs(low), abs(high))
         assert found.kind == "cannot tell"
 
 
