@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import StudyError, shown
+from runtime.hashing import sha256_of
 from runtime.yaml_file import read_yaml
 
 import pyarrow.parquet as pq
 
 from fetch.downloads import fetch_file
-from fetch.packages import fetch_package, read_member, sha256_of
+from fetch.packages import fetch_package, read_member
 from settings.sources import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
 
 RAW = Path("data/raw")
