@@ -11,6 +11,7 @@ from runtime.hashing import sha256_of
 import pyarrow as pa
 
 from rows.tables import read_table, schema_of
+from settings.model import Train
 
 REPLICATES = schema_of(
     recipe=pa.string(),
@@ -23,11 +24,11 @@ REPLICATES_FILE = Path("data/replicates/predictions.parquet")
 
 
 def recipe_of(training_rows: Sequence[Path], *sections: Any) -> str:
-    """A hash of what decides a training besides its seed: the settings, and the files of training rows.
+    """A hash of what decides a training besides its seed: settings sections, and the files of its rows.
 
-    How often a checkpoint is written changes no training.
+    `Train.UNTRACKED` settings change no adapter and are left out.
     """
-    settings = [section.model_dump(exclude={"checkpoint_every"}) for section in sections]
+    settings = [section.model_dump(exclude=set(Train.UNTRACKED)) for section in sections]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for path in training_rows:
         digest.update(bytes.fromhex(sha256_of(path)))

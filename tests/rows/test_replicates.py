@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from runtime.yaml_file import read_yaml
+
 import pytest
 
 from rows.replicates import REPLICATES, REPLICATES_FILE, read_replicates, recipe_of
 from rows.tables import table_of, write_table
-from settings.model import PathBase, Precision
+from settings.base_model import PathBase
+from settings.model import Precision, Train
 
 ROWS = (Path("labelled.parquet"), Path("mixed.parquet"))
 
@@ -34,6 +37,16 @@ def replicate(
         }
         for row_id, label in labels.items()
     ]
+
+
+def test_settings_that_change_no_adapter_make_no_other_recipe(repo: Path) -> None:
+    content = read_yaml(repo / "profiles/pocket.yaml")
+    assert isinstance(content, dict)
+    train = Train.model_validate(content["train"])
+    before = recipe_of(ROWS, train)
+    for key in Train.UNTRACKED:
+        assert recipe_of(ROWS, train.model_copy(update={key: 7})) == before
+    assert recipe_of(ROWS, train.model_copy(update={"epochs": 7})) != before
 
 
 def test_another_setting_makes_another_recipe() -> None:
