@@ -12,6 +12,8 @@ import pytest
 
 from lm.fingerprint import differing
 
+pytestmark = pytest.mark.faults
+
 REPO = Path(__file__).resolve().parents[1]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Change = Callable[[Path, str, object], None]

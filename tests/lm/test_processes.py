@@ -24,6 +24,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.faults
+
 REPO = Path(__file__).resolve().parents[2]
 STEPS = 6  # 2 epochs of 36 rows: 5 batches of 8, the last one not full, 2 of them an update
 ADAPTER = Path("models/mixed_fine_tuned/adapter_model.safetensors")
