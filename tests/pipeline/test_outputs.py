@@ -13,11 +13,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import vl_convert
-from pages.console import WIDTH
 from plots_page import VEGA_LITE
-from stats.confusion import METRICS
 
 from lm.fingerprint import differing
+from pages.console import WIDTH
+from rows import answers, prepared
+from rows.instructions import INSTRUCTIONS
+from rows.replicates import REPLICATES
+from stats.confusion import METRICS
 
 from .conftest import ALL, BASELINES, MODELS, Command, answers_in, dvc, stages_run
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from dvc import api as dvc_api
 
+from systems import systems_of
+
 from .conftest import Command, dvc, stages_run
 
 pytestmark = pytest.mark.faults
@@ -57,10 +59,12 @@ def test_a_sweep_over_the_mixing_share_is_shown_with_its_figures(
         "wrong": ["failed", "12", "0.4"],
     }
     for name in ("main", "low", "high"):
-        systems = SHOWN.values()
-        figures = [_of(name, f"evaluate/{system}")["accuracy"] for system in systems]
+        systems = systems_of("sentiment")
+        figures = [
+            _of(name, f"evaluate/{system.name}")["accuracy"] for system in systems.language_models
+        ]
         compared = _of(name, "compare")["systems"]
-        forgotten = [compared[system]["forgotten"] for system in TUNED.values()]
+        forgotten = [compared[system.name]["forgotten"] for system in systems.tuned]
         assert list(map(float, rows[name][3:])) == [
             *(pytest.approx(figure, abs=0.0005) for figure in figures),
             *(pytest.approx(figure, abs=0.005) for figure in forgotten),
