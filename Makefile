@@ -61,11 +61,11 @@ check-bits: $(READY)  ## list what this processor computes otherwise than the on
 statistics: $(READY)  ## simulate anew what the intervals cover, for docs/statistics.md
 	@PYTHONPATH=stages python scripts/simulate_statistics.py
 
-test: $(READY)  ## run the tests
+test: $(READY)  ## run the tests that take seconds each
 	python -m pytest
 
-test-faults: $(READY)  ## kill every stage at many moments, fill the disk, damage the cache
-	python -m pytest -m '' tests/faults
+test-faults: $(READY)  ## run the long tests: kills, full disks, remotes, several processes, whole profiles
+	python -m pytest -m faults
 
 lint: $(READY)  ## check style and types
 	ruff check .

@@ -26,7 +26,7 @@ needs_avx2 = pytest.mark.skipif(not _has_avx2(), reason="the processor has no AV
 
 
 def _python(
-    *arguments: str, cwd: Path | None = None, **environment: str
+    *arguments: str, cwd: Path = REPO, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
@@ -93,7 +93,7 @@ def test_the_environment_changes_nothing() -> None:
     }
     plain = _python("-c", PRINT)
     assert len(json.loads(plain.stdout)) == len(arithmetic.OPERATIONS)
-    assert _python("-c", PRINT, **other).stdout == plain.stdout
+    assert _python("-c", PRINT, cwd=REPO, **other).stdout == plain.stdout
 
 
 @needs_avx2
