@@ -122,7 +122,12 @@ def read_record() -> list[Arithmetic]:
     """
     try:
         content = json.loads(RECORD.read_text(encoding="utf-8"))
-        return [Arithmetic(**arithmetic) for arithmetic in content["arithmetics"]]
+        return [
+            Arithmetic(
+                processor=made["processor"], operations=made["operations"], stages=made["stages"]
+            )
+            for made in content["arithmetics"]
+        ]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -204,7 +204,7 @@ def main() -> None:
         return
     sys.argv[1:] = ["original_pretrained"]
     answered: dict[int, int] = {RANK: 0}
-    bar = answering.progress_bar
+    bar = vars(answering)["progress_bar"]
 
     def counting(total: int, name: str, unit: str) -> Any:
         answered[RANK] += total
