@@ -30,7 +30,8 @@ from settings.labels import Labels
 from settings.read import read_settings
 from stats.classification import classification_metrics
 from systems import System, Trained, systems_of
-from tasks.families import FAMILIES, is_exact
+from tasks.exact_match import is_exact
+from tasks.families import FAMILIES
 from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions
 
 BASE = Path("models/base")

@@ -1,6 +1,7 @@
 """Load the labelled rows and the general instructions, check every row, split, remove test leaks."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,110 +11,80 @@ from runtime.errors import StudyError
 from runtime.files import write_json
 from runtime.process import run_stage
 
-import numpy as np
 import pyarrow as pa
 
-from rows.checks import (
-    Checked,
-    check_splits,
-    contradictions,
-    general_check,
-    labelled_check,
-    remove_leaks,
-    require_labels,
-    require_rows,
-    stop_at_too_many,
-    take_rows,
-)
-from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
-from rows.raters import count_raters, turned_share
+from rows.judging import general_check, labelled_check
+from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED, GeneralRow
+from rows.raters import rater_rows
+from rows.requirements import require_few_rejected, require_labels, require_rows
+from rows.row import SPLITS, Checked, general_row, labelled_row, rejected_row
 from rows.sources import load_splits
+from rows.splitting import check_splits, contradictions, remove_leaks, take_rows
 from rows.tables import table_of, write_table
 from settings.read import read_settings
 from settings.sources import GeneralFiles, GeneralHub, GeneralPackage, LabelledSource, TasksSource
 from stats.power import power, smallest_difference
-from tasks.families import FAMILIES, Task, make_tasks
+from tasks.drawing import Task, make_tasks
+from tasks.families import FAMILIES
 
 PREPARED = Path("data/prepared")
-DISAGREEING = 0.1  # a tenth of the rows is about what two good systems disagree on
-LARGE = 0.05  # a smallest difference above this is worth a warning
+DISAGREEING = 0.1  # two good systems typically disagree on a tenth of the rows
+LARGE = 0.05  # a smallest difference above 5 points deserves a warning
+POWER = 0.8
 
 
 def main() -> None:
     settings = read_settings("seed", "prepare", "sources", "labels")
-
+    sources, seed = settings.sources, settings.seed
     similarity = settings.prepare.leak_similarity
-    labelled = prepare_labelled(settings.sources.labelled, similarity, settings.seed)
-    files = [each for each in settings.sources.general if not isinstance(each, TasksSource)]
-    general = prepare_general(files, similarity, settings.seed)
-    stop_at_too_many([labelled, *general], settings.prepare.max_rejected_share)
+
+    # Load, check, split.
+    labelled = prepare_labelled(sources.labelled, similarity, seed)
+    files = [source for source in sources.general if not isinstance(source, TasksSource)]
+    general = prepare_general(files, similarity, seed)
+
+    # Stop if the rows cannot carry a study.
+    require_few_rejected([labelled, *general], settings.prepare.max_rejected_share)
     require_rows(labelled, "labelled")
     require_labels(labelled, settings.labels.names)
     for checked in general:
         require_rows(checked, "general instructions")
+
+    # Tasks made by program need no check: every question is new and has exactly one right answer.
     tasks = [
-        make_task_rows(source, settings.seed)
-        for source in settings.sources.general
+        make_task_rows(source, seed)
+        for source in sources.general
         if isinstance(source, TasksSource)
     ]
 
-    # All is made before anything is written: what fails leaves an earlier run as it was.
+    # All tables are built before the first is written: a failing stage leaves the earlier tables whole.
     tables: dict[str, pa.Table] = {}
-    counts: dict[str, dict[str, int]] = {}
-    for split in ("train", "validation", "test"):
-        rows = [{"row_id": row.row_id, **row.values} for row in labelled.rows[split]]
+    for split in SPLITS:
+        rows = [labelled_row(row) for row in labelled.rows[split]]
         tables[f"labelled/{split}"] = table_of(rows, LABELLED)
-        counts[split] = {
-            name: sum(row["label"] == name for row in rows) for name in settings.labels.names
-        }
     for split in ("train", "test"):
-        parts = [
-            [{**row.values, "row_id": row.row_id} for row in checked.rows[split]]
-            for checked in general
-        ] + [made[split] for made in tasks]
-        rows = [
-            {**row, "row_id": f"general{number}-{row['row_id']}"}
-            for number, part in enumerate(parts)
-            for row in part
-        ]
-        tables[f"general/{split}"] = table_of(rows, GENERAL)
-    aside = [
-        {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
-        for checked in (labelled, *general)
-        for row in checked.aside
-    ]
-    tables["rejected"] = table_of(aside, REJECTED)
-    raters = rate(labelled, settings.sources.labelled, settings.seed)
-    tables["raters"] = table_of(raters, RATERS)
+        by_source = [[general_row(row) for row in checked.rows[split]] for checked in general]
+        by_source += [rows_by_split[split] for rows_by_split in tasks]
+        tables[f"general/{split}"] = table_of(joined(by_source), GENERAL)
+    rejected = [rejected_row(row) for checked in (labelled, *general) for row in checked.aside]
+    tables["rejected"] = table_of(rejected, REJECTED)
+    tables["raters"] = table_of(rater_rows(labelled, sources.labelled.bands, seed), RATERS)
+    account = account_of(labelled, general, tasks, settings.labels.names)
 
-    contradicting = contradictions(labelled)
-    n_test = len(labelled.rows["test"])
-    account = {
-        "labelled": labelled.account,
-        "general": {f"source_{at}": checked.account for at, checked in enumerate(general)},
-        "tasks": {f"source_{at}": made["account"] for at, made in enumerate(tasks)},
-        "labels": counts,
-        "contradictions": contradicting,
-        "n_test": n_test,
-        "smallest_difference": what_can_show(n_test),
-    }
     for name, table in tables.items():
         write_table(PREPARED / f"{name}.parquet", table)
     write_json(Path("metrics/prepare.json"), account)
     write_log("prepare")
-    if count := contradicting["all"]["rows"]:
-        print(f"labelled: {count} rows repeat a text with another label: rejected.parquet")
-    for split, told in labelled.account.items():
-        print(f"labelled {split}: " + ", ".join(f"{key} {n}" for key, n in told.items() if n))
+    print_account(labelled)
 
 
 def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Checked:
-    """Check and split the labelled rows of `source`."""
+    """The labelled rows of `source`, checked, split and free of leaks."""
     raw = load_splits(source)
     check = labelled_check([row for rows in raw.values() for row in rows], source)
     shares = {"validation": source.validation_share, "test": source.test_share}
-    missing = {split: share for split, share in shares.items() if share and split not in raw}
-    checked = check_splits(raw, check, missing, seed)
+    split_off = {split: share for split, share in shares.items() if share and split not in raw}
+    checked = check_splits(raw, check, split_off, seed)
     remove_leaks([checked], similarity)
     take_rows(checked, dict(source.take), seed)
     return checked
@@ -122,82 +93,118 @@ def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Ch
 def prepare_general(
     sources: Sequence[GeneralPackage | GeneralFiles | GeneralHub], similarity: float, seed: int
 ) -> list[Checked]:
-    """Check and split general instructions, free of leaks between sources; none for validation."""
-    found = []
+    """The general instructions of each source, checked, split, free of leaks across all sources."""
+    prepared = []
     for source in sources:
         raw = load_splits(source)
         check = general_check([row for rows in raw.values() for row in rows], source)
-        missing = {"test": source.test_share} if source.test_share and "test" not in raw else {}
-        found.append(check_splits(raw, check, missing, seed))
-    remove_leaks(found, similarity)
-    for source, checked in zip(sources, found, strict=True):
+        split_off = {"test": source.test_share} if source.test_share and "test" not in raw else {}
+        prepared.append(check_splits(raw, check, split_off, seed))
+    remove_leaks(prepared, similarity)
+    for source, checked in zip(sources, prepared, strict=True):
         take_rows(checked, dict(source.take), seed)
-    return found
+    return prepared
 
 
-def rate(labelled: Checked, source: LabelledSource, seed: int) -> list[dict[str, Any]]:
-    """Of every row that has ratings: how many raters agree with its label, and would others."""
-    generator = np.random.default_rng(seed)
+def make_task_rows(source: TasksSource, seed: int) -> dict[str, list[GeneralRow]]:
+    """{split: tasks}: train and test tasks of the trained families, test tasks of the held-out families.
+
+    Raises `StudyError` if the families do not have enough different questions.
+    """
+    trained = [family for family in FAMILIES if not family.held_out]
+    held_out = [family for family in FAMILIES if family.held_out]
+    try:
+        train = make_tasks(source.train, seed, trained)
+        test = make_tasks(source.test_seen, seed + 1, trained, exclude=train)
+        test += make_tasks(source.test_held_out, seed + 1, held_out)
+    except ValueError as error:
+        raise StudyError(f"sources.general: kind tasks: {error}: ask for fewer rows") from None
+    return {"train": task_rows("train", train), "test": task_rows("test", test)}
+
+
+def task_rows(split: str, tasks: Sequence[Task]) -> list[GeneralRow]:
+    """The tasks as rows, numbered from 1."""
     return [
         {
-            "row_id": row.row_id,
-            "split": split,
-            **count_raters(row.ratings, row.stratum, source.bands),
-            "turned": turned_share(row.ratings, row.stratum, source.bands, generator),
+            "row_id": f"{split}-{number:06d}",
+            "instruction": task.instruction,
+            "input": task.input,
+            "output": task.output,
+            "family": task.family,
         }
-        for split, rows in labelled.rows.items()
-        for row in rows
-        if row.ratings
+        for number, task in enumerate(tasks, start=1)
     ]
 
 
-def what_can_show(n: int) -> float | None:
-    """The smallest difference of accuracy that n test rows show; a warning where that is large.
+def joined(by_source: Sequence[Sequence[GeneralRow]]) -> list[GeneralRow]:
+    """The rows of all sources. The source's number begins each row id, so that row ids are unique."""
+    rows: list[GeneralRow] = []
+    for number, source_rows in enumerate(by_source):
+        rows += [{**row, "row_id": f"general{number}-{row['row_id']}"} for row in source_rows]
+    return rows
 
-    With 80% power, by the exact McNemar test at 5%, of systems that disagree on a tenth of the rows.
+
+def account_of(
+    labelled: Checked,
+    general: Sequence[Checked],
+    tasks: Sequence[dict[str, list[GeneralRow]]],
+    labels: Sequence[str],
+) -> dict[str, Any]:
+    """The content of `metrics/prepare.json`: every row by source, split and fate; the rows by label."""
+    counts = {
+        split: Counter(row.values["label"] for row in rows) for split, rows in labelled.rows.items()
+    }
+    n_test = len(labelled.rows["test"])
+    return {
+        "labelled": labelled.account,
+        "general": {f"source_{number}": checked.account for number, checked in enumerate(general)},
+        "tasks": {
+            f"source_{number}": {split: {"out": len(rows)} for split, rows in by_split.items()}
+            for number, by_split in enumerate(tasks)
+        },
+        "labels": {split: {name: counts[split][name] for name in labels} for split in SPLITS},
+        "contradictions": contradictions(labelled),
+        "n_test": n_test,
+        "smallest_difference": detectable_difference(n_test),
+    }
+
+
+def detectable_difference(n: int) -> float | None:
+    """The smallest difference in accuracy that n test rows can show; None if they can show none.
+
+    Power 80%, exact McNemar test at 5%, for two systems that disagree on a tenth of the rows. Prints a
+    warning if the difference is above 5 points.
     """
     smallest = smallest_difference(n, DISAGREEING)
     if smallest is not None:
-        print(f"{n} test rows show a difference of accuracy from {100 * smallest:.1f} points on")
+        print(
+            f"{n} test rows can show differences in accuracy of {100 * smallest:.1f} points or more"
+        )
     if smallest is None or smallest > LARGE:
         enough = next(
-            more for more in range(n, 10**6, 10) if power(more, DISAGREEING, LARGE) >= 0.8
+            rows for rows in range(n, 10**6, 10) if power(rows, DISAGREEING, LARGE) >= POWER
         )
-        shown = "none at all" if smallest is None else f"none under {100 * smallest:.1f} points"
+        shown = (
+            "no difference"
+            if smallest is None
+            else f"no difference under {100 * smallest:.1f} points"
+        )
         print(
-            f"WARNING: {n} test rows are few: of two systems that disagree on a tenth of them, {shown} "
-            f"will show as a difference. For {100 * LARGE:.0f} points it takes about {enough} test rows: "
-            "raise sources.labelled.test_share or take.test.",
+            f"WARNING: {n} test rows are few: if two systems disagree on a tenth of the rows, {shown} in "
+            f"accuracy can be shown. About {enough} test rows can show {100 * LARGE:.0f} points: raise "
+            "sources.labelled.test_share or take.test.",
             file=sys.stderr,
         )
     return smallest
 
 
-def make_task_rows(source: TasksSource, seed: int) -> dict[str, Any]:
-    """Make checkable tasks: train and test rows of the seen families, test rows of the others."""
-    seen = [family for family in FAMILIES if not family.held_out]
-    held_out = [family for family in FAMILIES if family.held_out]
-    try:
-        train = make_tasks(source.train, seed, seen)
-        test = make_tasks(source.test_seen, seed + 1, seen, exclude=train)
-        test += make_tasks(source.test_held_out, seed + 1, held_out)
-    except ValueError as error:
-        raise StudyError(f"sources.general: kind tasks: {error}: ask for fewer rows") from None
-    return {
-        "train": [_task_row("train", number, task) for number, task in enumerate(train, start=1)],
-        "test": [_task_row("test", number, task) for number, task in enumerate(test, start=1)],
-        "account": {"train": {"out": len(train)}, "test": {"out": len(test)}},
-    }
-
-
-def _task_row(split: str, number: int, task: Task) -> dict[str, str]:
-    return {
-        "row_id": f"{split}-{number:06d}",
-        "instruction": task.instruction,
-        "input": task.input,
-        "output": task.output,
-        "family": task.family,
-    }
+def print_account(labelled: Checked) -> None:
+    """Print how many labelled rows contradict another row, and every split's count of rows by fate."""
+    if count := contradictions(labelled)["all"]["rows"]:
+        print(f"labelled: {count} rows repeat a text with a different label: see rejected.parquet")
+    for split, account in labelled.account.items():
+        counts = ", ".join(f"{fate} {count}" for fate, count in account.items() if count)
+        print(f"labelled {split}: {counts}")
 
 
 if __name__ == "__main__":
