@@ -80,9 +80,7 @@ def test_nothing_below_the_threshold_is_ever_found(
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.floats(0.1, 1))
-def test_similarity_is_the_same_in_both_directions(
-    one: str, other: str, similarity: float
-) -> None:
+def test_similarity_is_the_same_in_both_directions(one: str, other: str, similarity: float) -> None:
     duplicates = near_duplicates([one], [other], similarity)
     assert near_duplicates([other], [one], similarity) == duplicates
 
