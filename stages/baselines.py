@@ -14,11 +14,11 @@ from runtime.process import run_stage
 
 from rows.predictions import label_rows, write_labelled_predictions
 from rows.prepared import LabelledRow
-from rows.tables import read_rows
+from rows.tables import read_typed_rows
 from settings.labels import Labels
 from settings.read import read_settings
-from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, tfidf_classifier
+from stats.confusion import classification_metrics
 from stats.noise import noise_bound
 from systems import systems_of
 
@@ -48,8 +48,8 @@ class Predictions:
 
 def main() -> None:
     settings = read_settings("task", "seed", "labels")
-    train = read_rows(ROWS / "train.parquet", LabelledRow)
-    test = read_rows(ROWS / "test.parquet", LabelledRow)
+    train = read_typed_rows(ROWS / "train.parquet", LabelledRow)
+    test = read_typed_rows(ROWS / "test.parquet", LabelledRow)
     data = Data(
         train_texts=[row["text"] for row in train],
         train_labels=[row["label"] for row in train],
@@ -93,7 +93,7 @@ def vader_lexicon(data: Data) -> Predictions:
     If the labels include neutral, scores between -0.05 and 0.05 are neutral. Labels other than
     negative, positive and neutral get no prediction.
     """
-    # Imported here: only a study of sentiment has this baseline.
+    # Imported here: only a study with the VADER baseline needs the package.
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     names = {name.casefold(): name for name in data.labels.names}

@@ -14,7 +14,7 @@ from prompts.format import PromptFormat, write_prompt
 from prompts.templates import POOL, Template, read_templates
 from rows.instructions import INSTRUCTIONS, InstructionRow
 from rows.prepared import GeneralRow, LabelledRow
-from rows.tables import read_rows, table_of, write_table
+from rows.tables import read_typed_rows, table_of, write_table
 from settings.read import read_settings
 
 PREPARED = Path("data/prepared")
@@ -32,7 +32,7 @@ def main() -> None:
 
     # Training and validation rows use the trained wordings only, test rows use every wording.
     for split, wordings in (("train", trained), ("validation", trained), ("test", pool)):
-        rows = read_rows(PREPARED / f"labelled/{split}.parquet", LabelledRow)
+        rows = read_typed_rows(PREPARED / f"labelled/{split}.parquet", LabelledRow)
         instructions = write_labelled(
             rows, wordings, labels, prompt_format, f"{seed}:templates:{split}"
         )
@@ -49,7 +49,7 @@ def main() -> None:
     print(f"labelled wordings: {count} test rows in each of {len(pool)}")
 
     for split in ("train", "test"):
-        general = read_rows(PREPARED / f"general/{split}.parquet", GeneralRow)
+        general = read_typed_rows(PREPARED / f"general/{split}.parquet", GeneralRow)
         tables[f"general/{split}"] = [general_instruction(row, prompt_format) for row in general]
         print(f"general {split}: {len(general)} instructions")
 

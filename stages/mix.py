@@ -9,7 +9,7 @@ from runtime.errors import StudyError
 from runtime.process import run_stage
 
 from rows.instructions import INSTRUCTIONS, InstructionRow
-from rows.tables import read_rows, table_of, write_table
+from rows.tables import read_typed_rows, table_of, write_table
 from settings.read import read_settings
 from settings.study import Mix
 
@@ -18,8 +18,8 @@ INSTRUCTIONS_DIR = Path("data/instructions")
 
 def main() -> None:
     settings = read_settings("seed", "mix")
-    labelled = read_rows(INSTRUCTIONS_DIR / "labelled/train.parquet", InstructionRow)
-    general = read_rows(INSTRUCTIONS_DIR / "general/train.parquet", InstructionRow)
+    labelled = read_typed_rows(INSTRUCTIONS_DIR / "labelled/train.parquet", InstructionRow)
+    general = read_typed_rows(INSTRUCTIONS_DIR / "general/train.parquet", InstructionRow)
 
     # One recipe for each path `data/mixed/NAME.parquet` in systems.py.
     recipes = {"train": mixed_rows(labelled, general, settings.mix, settings.seed)}

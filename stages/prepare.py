@@ -2,30 +2,35 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from runtime.clock import write_log
-from runtime.errors import StudyError
 from runtime.files import write_json
 from runtime.process import run_stage
 
 import pyarrow as pa
 
 from rows.judging import general_check, labelled_check
-from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED, GeneralRow
+from rows.prepared import (
+    GENERAL,
+    GENERAL_SOURCES,
+    LABELLED,
+    RATERS,
+    REJECTED,
+    GeneralRow,
+    GeneralSourceRow,
+)
 from rows.raters import rater_rows
 from rows.requirements import require_few_rejected, require_labels, require_rows
 from rows.row import SPLITS, Checked, general_row, labelled_row, rejected_row
-from rows.sources import load_splits
+from rows.sources import row_source
 from rows.splitting import check_splits, contradictions, remove_leaks, take_rows
 from rows.tables import table_of, write_table
 from settings.read import read_settings
-from settings.sources import GeneralFiles, GeneralHub, GeneralPackage, LabelledSource, TasksSource
+from settings.sources import GeneralRows, GeneralTable, LabelledSource, TasksSource
 from stats.power import power, smallest_difference
-from tasks.drawing import Task, make_tasks
-from tasks.families import FAMILIES
 
 PREPARED = Path("data/prepared")
 DISAGREEING = 0.1  # two good systems typically disagree on a tenth of the rows
@@ -38,38 +43,48 @@ def main() -> None:
     sources, seed = settings.sources, settings.seed
     similarity = settings.prepare.leak_similarity
 
-    # Load, check, split.
+    # Load, check and split. A general source keeps its number in `sources.general`.
     labelled = prepare_labelled(sources.labelled, similarity, seed)
-    files = [source for source in sources.general if not isinstance(source, TasksSource)]
-    general = prepare_general(files, similarity, seed)
+    to_check = {
+        number: source
+        for number, source in enumerate(sources.general)
+        if isinstance(source, GeneralRows)
+    }
+    general = prepare_general(to_check, similarity, seed)
 
     # Stop if the rows cannot carry a study.
-    require_few_rejected([labelled, *general], settings.prepare.max_rejected_share)
+    require_few_rejected([labelled, *general.values()], settings.prepare.max_rejected_share)
     require_rows(labelled, "labelled")
     require_labels(labelled, settings.labels.names)
-    for checked in general:
+    for checked in general.values():
         require_rows(checked, "general instructions")
 
     # Tasks made by program need no check: every question is new and has exactly one right answer.
-    tasks = [
-        make_task_rows(source, seed)
-        for source in sources.general
+    tasks = {
+        number: load_tasks(source, seed)
+        for number, source in enumerate(sources.general)
         if isinstance(source, TasksSource)
-    ]
+    }
 
     # All tables are built before the first is written: a failing stage leaves the earlier tables whole.
     tables: dict[str, pa.Table] = {}
     for split in SPLITS:
         rows = [labelled_row(row) for row in labelled.rows[split]]
         tables[f"labelled/{split}"] = table_of(rows, LABELLED)
+    source_numbers: list[GeneralSourceRow] = []
     for split in ("train", "test"):
-        by_source = [[general_row(row) for row in checked.rows[split]] for checked in general]
-        by_source += [rows_by_split[split] for rows_by_split in tasks]
-        tables[f"general/{split}"] = table_of(joined(by_source), GENERAL)
-    rejected = [rejected_row(row) for checked in (labelled, *general) for row in checked.aside]
-    tables["rejected"] = table_of(rejected, REJECTED)
+        numbered = numbered_rows(general, tasks, split)
+        tables[f"general/{split}"] = table_of([row for _, row in numbered], GENERAL)
+        source_numbers += [
+            {"row_id": row["row_id"], "source_number": number} for number, row in numbered
+        ]
+    tables["general_sources"] = table_of(source_numbers, GENERAL_SOURCES)
+    aside = [row for checked in (labelled, *general.values()) for row in checked.aside]
+    tables["rejected"] = table_of([rejected_row(row) for row in aside], REJECTED)
     tables["raters"] = table_of(rater_rows(labelled, sources.labelled.bands, seed), RATERS)
-    account = account_of(labelled, general, tasks, settings.labels.names)
+    account = account_of(
+        labelled, list(general.values()), list(tasks.values()), settings.labels.names
+    )
 
     for name, table in tables.items():
         write_table(PREPARED / f"{name}.parquet", table)
@@ -80,7 +95,7 @@ def main() -> None:
 
 def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Checked:
     """The labelled rows of `source`, checked, split and free of leaks."""
-    raw = load_splits(source)
+    raw = row_source(source).load(seed)
     check = labelled_check([row for rows in raw.values() for row in rows], source)
     shares = {"validation": source.validation_share, "test": source.test_share}
     split_off = {split: share for split, share in shares.items() if share and split not in raw}
@@ -91,57 +106,55 @@ def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Ch
 
 
 def prepare_general(
-    sources: Sequence[GeneralPackage | GeneralFiles | GeneralHub], similarity: float, seed: int
-) -> list[Checked]:
-    """The general instructions of each source, checked, split, free of leaks across all sources."""
-    prepared = []
-    for source in sources:
-        raw = load_splits(source)
+    sources: Mapping[int, GeneralTable], similarity: float, seed: int
+) -> dict[int, Checked]:
+    """{number: rows} of each source, checked, split, free of leaks across all sources."""
+    prepared: dict[int, Checked] = {}
+    for number, source in sources.items():
+        raw = row_source(source).load(seed)
         check = general_check([row for rows in raw.values() for row in rows], source)
         split_off = {"test": source.test_share} if source.test_share and "test" not in raw else {}
-        prepared.append(check_splits(raw, check, split_off, seed))
-    remove_leaks(prepared, similarity)
-    for source, checked in zip(sources, prepared, strict=True):
-        take_rows(checked, dict(source.take), seed)
+        prepared[number] = check_splits(raw, check, split_off, seed)
+    remove_leaks(list(prepared.values()), similarity)
+    for number, source in sources.items():
+        take_rows(prepared[number], dict(source.take), seed)
     return prepared
 
 
-def make_task_rows(source: TasksSource, seed: int) -> dict[str, list[GeneralRow]]:
-    """{split: tasks}: train and test tasks of the trained families, test tasks of the held-out families.
+def load_tasks(source: TasksSource, seed: int) -> dict[str, list[GeneralRow]]:
+    """{split: rows} of the tasks that a program makes."""
+    return {
+        split: [
+            {
+                "row_id": f"{split}-{row.number:06d}",
+                "instruction": row.values["instruction"],
+                "input": row.values["input"],
+                "output": row.values["output"],
+                "family": row.values["family"],
+            }
+            for row in rows
+        ]
+        for split, rows in row_source(source).load(seed).items()
+    }
 
-    Raises `StudyError` if the families do not have enough different questions.
+
+def numbered_rows(
+    general: Mapping[int, Checked], tasks: Mapping[int, dict[str, list[GeneralRow]]], split: str
+) -> list[tuple[int, GeneralRow]]:
+    """(source number, row) of every general row of a split, in the order of the sources.
+
+    The source number begins each row id, so that row ids are unique.
     """
-    trained = [family for family in FAMILIES if not family.held_out]
-    held_out = [family for family in FAMILIES if family.held_out]
-    try:
-        train = make_tasks(source.train, seed, trained)
-        test = make_tasks(source.test_seen, seed + 1, trained, exclude=train)
-        test += make_tasks(source.test_held_out, seed + 1, held_out)
-    except ValueError as error:
-        raise StudyError(f"sources.general: kind tasks: {error}: ask for fewer rows") from None
-    return {"train": task_rows("train", train), "test": task_rows("test", test)}
-
-
-def task_rows(split: str, tasks: Sequence[Task]) -> list[GeneralRow]:
-    """The tasks as rows, numbered from 1."""
+    by_source = {
+        number: [general_row(row) for row in checked.rows[split]]
+        for number, checked in general.items()
+    }
+    by_source |= {number: rows_by_split[split] for number, rows_by_split in tasks.items()}
     return [
-        {
-            "row_id": f"{split}-{number:06d}",
-            "instruction": task.instruction,
-            "input": task.input,
-            "output": task.output,
-            "family": task.family,
-        }
-        for number, task in enumerate(tasks, start=1)
+        (number, {**row, "row_id": f"general{number}-{row['row_id']}"})
+        for number, rows in sorted(by_source.items())
+        for row in rows
     ]
-
-
-def joined(by_source: Sequence[Sequence[GeneralRow]]) -> list[GeneralRow]:
-    """The rows of all sources. The source's number begins each row id, so that row ids are unique."""
-    rows: list[GeneralRow] = []
-    for number, source_rows in enumerate(by_source):
-        rows += [{**row, "row_id": f"general{number}-{row['row_id']}"} for row in source_rows]
-    return rows
 
 
 def account_of(

@@ -20,10 +20,10 @@ from prompts.encode import Encoder
 from rows.answers import HiddenState
 from rows.instructions import InstructionRow, label_of
 from rows.predictions import PREDICTIONS, label_rows, write_labelled_predictions
-from rows.tables import read_rows
+from rows.tables import read_typed_rows
 from settings.read import read_settings
-from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, state_classifier
+from stats.confusion import classification_metrics
 
 BASE = Path("models/base")
 ROWS = Path("data/instructions/labelled")
@@ -36,11 +36,11 @@ def main() -> None:
     )
     make_repeatable(settings.seed, settings.precision.deterministic)
     names, batch_size = settings.labels.names, settings.evaluate.batch_size
-    train = read_rows(ROWS / "train.parquet", InstructionRow)
-    test = read_rows(ROWS / "test.parquet", InstructionRow)
+    train = read_typed_rows(ROWS / "train.parquet", InstructionRow)
+    test = read_typed_rows(ROWS / "test.parquet", InstructionRow)
 
     # The stage `evaluate` saved the states of the test rows when the original model answered them.
-    test_states = read_rows(PREDICTIONS / "original_pretrained/states.parquet", HiddenState)
+    test_states = read_typed_rows(PREDICTIONS / "original_pretrained/states.parquet", HiddenState)
     row_ids = [row["row_id"] for row in test]
     assert row_ids == [row["row_id"] for row in test_states]
 

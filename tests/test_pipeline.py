@@ -24,8 +24,9 @@ from dvc import api as dvc_api
 from plots_page import VEGA_LITE
 
 from lm.fingerprint import differing
-from pages.tables import WIDTH
+from pages.console import WIDTH
 from rows import tables
+from stats.confusion import METRICS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -187,7 +188,8 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
 @pytest.mark.parametrize("system", [*MODELS, *BASELINES])
 def test_metrics_of_every_system(finished: Path, system: str) -> None:
     metrics = _json(finished / f"metrics/evaluate/{system}.json")
-    scores = {"accuracy", "f1", "precision", "recall", "macro_f1", "n"}
+    scores = {metric.key for metric in METRICS} | {"n"}
+    assert scores > {"accuracy", "f1", "precision", "recall", "macro_f1"}
     assert scores <= metrics.keys()
     assert metrics["n"] == 24
     rows = pq.read_table(finished / f"predictions/{system}/labelled.parquet").to_pylist()
@@ -389,10 +391,11 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "rows/tasks.py": ("stages/rows/tasks.py", *COMMENT, {"prepare", "compare"} | EVALUATE),
     "tasks/checks.py": ("stages/tasks/checks.py", *COMMENT, {"compare"} | EVALUATE),
     "tasks/instructions.py": ("stages/tasks/instructions.py", *COMMENT, {"compare"} | EVALUATE),
-    "stats/classification.py": (
-        *("stages/stats/classification.py", *COMMENT),
-        {"baselines"} | ANSWER,
+    "stats/confusion.py": (
+        *("stages/stats/confusion.py", *COMMENT),
+        {"baselines", "compare"} | ANSWER,
     ),
+    "stats/bootstrap.py": ("stages/stats/bootstrap.py", *COMMENT, {"compare"}),
     "margin": ("params.yaml", "margin: 0.01", "margin: 0.02", {"compare"}),
     "training_seed": ("params.yaml", "training_seed: 42", "training_seed: 43", TRAIN | {"compare"}),
     "wording_rows": (

@@ -10,8 +10,8 @@ from runtime.errors import StudyError, shown
 
 from rows.normalise import normalised
 from rows.raters import count_raters
+from rows.reading import RawRow, require_columns
 from rows.row import Check, Kind, Row, SetAside, set_aside
-from rows.sources import RawRow, require_columns
 from settings.sources import Band, GeneralRows, LabelledRows
 
 # A column of whole numbers with a gap is often written as floats.

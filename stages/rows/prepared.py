@@ -24,6 +24,13 @@ class GeneralRow(TypedDict):
     family: str | None
 
 
+class GeneralSourceRow(TypedDict):
+    """The source of a general row. `source_number`: its position in `sources.general`, from 0."""
+
+    row_id: str
+    source_number: int
+
+
 class RejectedRow(TypedDict):
     """A row that no split contains. `row`: its number in `source`, from 1. `content`: JSON."""
 
@@ -49,5 +56,6 @@ class RaterRow(TypedDict):
 
 LABELLED = row_schema(LabelledRow)
 GENERAL = row_schema(GeneralRow)
+GENERAL_SOURCES = row_schema(GeneralSourceRow)
 REJECTED = row_schema(RejectedRow)
 RATERS = row_schema(RaterRow)

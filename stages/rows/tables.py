@@ -83,7 +83,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def read_rows(path: Path, row_type: type[_RowType]) -> list[_RowType]:
+def read_typed_rows(path: Path, row_type: type[_RowType]) -> list[_RowType]:
     """Read the rows of a table that an earlier stage wrote. Raises `StudyError` as `read_table`."""
     rows: list[_RowType] = read_table(path, row_schema(row_type)).to_pylist()
     return rows

@@ -29,8 +29,9 @@ from prompts.format import write_prompt
 from prompts.templates import read_templates
 from rows.judging import labelled_check
 from rows.prepared import LABELLED, REJECTED
+from rows.reading import RawRow
 from rows.row import labelled_row, rejected_row
-from rows.sources import RawRow, load_splits
+from rows.sources import row_source
 from rows.splitting import check_splits, remove_leaks, take_rows
 from rows.tables import table_of
 from settings.read import read_settings
@@ -78,7 +79,7 @@ def source_of(name: str, **reading: Any) -> LabelledFiles:
 
 def account_of(source: LabelledFiles) -> tuple[list[RawRow], dict[str, str]]:
     """Prepare a source; {text: label} of what goes on, once every row is accounted for."""
-    raw = load_splits(source)
+    raw = row_source(source).load(0)
     check = labelled_check(raw["train"], source)
     checked = check_splits(raw, check, {"validation": 0.2, "test": 0.3}, 1)
     remove_leaks([checked], 1)

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 
 from rows.judging import general_check, labelled_check
 from rows.prepared import REJECTED
+from rows.reading import RawRow
 from rows.row import Row, SetAside, rejected_row
-from rows.sources import RawRow
 from rows.tables import table_of
 from settings.sources import GeneralFiles, GeneralRows, LabelledRows
 

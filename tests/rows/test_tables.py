@@ -8,7 +8,7 @@ from runtime.errors import StudyError
 import pyarrow as pa
 import pytest
 
-from rows.tables import read_rows, row_schema, table_of, write_table
+from rows.tables import read_typed_rows, row_schema, table_of, write_table
 
 
 class Columns(TypedDict):
@@ -59,7 +59,7 @@ def test_a_column_of_an_unknown_type_raises() -> None:
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     write_table(path, table_of([ROW], row_schema(Columns)))
-    assert read_rows(path, Columns) == [ROW]
+    assert read_typed_rows(path, Columns) == [ROW]
 
 
 def test_rows_of_another_type_are_not_read(tmp_path: Path) -> None:
@@ -69,4 +69,4 @@ def test_rows_of_another_type_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     write_table(path, table_of([{"text": "a"}], row_schema(Other)))
     with pytest.raises(StudyError, match="has the columns text, not text, count, share"):
-        read_rows(path, Columns)
+        read_typed_rows(path, Columns)
