@@ -353,12 +353,16 @@ def test_a_gated_model_opens_with_its_token_alone(
 @pytest.mark.parametrize(
     ("id", "revision", "message"),
     [
-        (ID, "0" * 40, rf"{ID}@00000000: there is no revision 0+: give a branch.*commits/main"),
-        (ID, "v9", rf"{ID}@v9: there is no revision v9"),
+        (
+            ID,
+            "0" * 40,
+            rf"{ID}@00000000: the revision 0+ does not exist: name a branch.*commits/main",
+        ),
+        (ID, "v9", rf"{ID}@v9: the revision v9 does not exist: name a branch"),
         (
             "some/one",
             "main",
-            "some/one@main: there is no such repository at http.*or it is private",
+            "some/one@main: the repository does not exist at http.*, or is private: correct id, or",
         ),
     ],
 )
@@ -369,7 +373,7 @@ def test_what_is_not_there_is_named(
         place(base(revision, id), tmp_path / "base")
 
 
-def test_a_hub_out_of_reach_is_told_at_once(
+def test_a_hub_out_of_reach_is_reported_at_once(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
@@ -379,10 +383,12 @@ def test_a_hub_out_of_reach_is_told_at_once(
     assert time.monotonic() - begun < 5
 
 
-def test_a_full_disk_is_told_before_the_download(
+def test_a_full_disk_is_reported_before_the_download(
     hub: Hub, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**7, 0, 5 * 10**6))
-    with pytest.raises(StudyError, match=r"needs 0\.0 GB on the disk, .* has 0\.0 GB free"):
+    with pytest.raises(
+        StudyError, match=r"needs 0\.0 GB on the disk of .*, where 0\.0 GB are free: make"
+    ):
         place(base(), tmp_path / "base")
     assert not any("/resolve/" in request.path for request in hub.requests)
