@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from settings.labels import Labels
-from stats.paired import bootstrap_differences
+from stats.bootstrap import bootstrap_differences
 
 LABELS = Labels(names=["negative", "positive"], positive="positive")
 

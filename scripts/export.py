@@ -1,12 +1,12 @@
-"""Merge a tuned model's adapter into a model folder of its own: `export.py SYSTEM [--rows N]`.
+"""Merge a tuned system's adapter into a model folder of its own: `export.py SYSTEM [--rows N]`.
 
-`exports/SYSTEM/` is then an ordinary Hugging Face folder (config, tokenizer, safetensors, card) that
-vLLM takes, or llama.cpp's converter. It is put there only if the model survived: the first N test rows
-are scored by the adapter, kept apart from the base that it was evaluated over, and by the folder, loaded
-from disk as anyone would. Their log-likelihoods may differ by no more than `TOLERANCE`, and hardly a
-row may change its most likely label. Otherwise the exit status is 1 and the folder stays as
-`exports/SYSTEM.failed/`; an earlier export goes, its GGUF file too. `exports/SYSTEM.json`
-tells either.
+`exports/SYSTEM/` is an ordinary Hugging Face folder (config, tokenizer, safetensors, card) for vLLM or
+llama.cpp's converter. The script writes it only if the model passes a proof. The first N test rows are
+scored twice: by the adapter beside its base model, and by the folder, loaded from disk as users load it.
+Log-likelihoods may differ by at most `TOLERANCE`, and at most a share `FLIPS` of the rows may change
+their most likely label. Where the proof fails, the exit status is 1 and the folder stays as
+`exports/SYSTEM.failed/`. An earlier export and its GGUF file are removed. `exports/SYSTEM.json` holds
+the proof.
 """
 
 import argparse
@@ -25,20 +25,20 @@ from runtime.process import run_stage
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate import ADAPTERS, BASE, INSTRUCTIONS_DIR, Rows, System, score_rows
+from evaluate import BASE, INSTRUCTIONS_DIR, Model, Rows, score_rows
 from lm.base import load_tokenizer, make_repeatable
 from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import merged
 from prompts.encode import Encoder
-from prompts.templates import read_templates
+from prompts.templates import POOL, read_templates
 from rows.instructions import INSTRUCTIONS
 from rows.tables import read_table
 from settings.model import Precision
 from settings.read import Settings, read_settings
+from systems import Trained, systems_of
 
 EXPORTS = Path("exports")
 CARDS = Path("reports/cards")
-ADAPTERS_OF = {name: adapter for name, adapter in ADAPTERS.items() if adapter is not None}
 ROWS = 200
 # In nats. float32 leaves what the order of sums decides. bfloat16 has 8 bits: merged weights are rounded
 # to them once more, in every layer; this much is a judgement, not a measurement at full width.
@@ -86,38 +86,37 @@ class Proof:
 
 
 def main() -> None:
-    system, count = _arguments()
-    settings = read_settings(
-        "seed", "prompt_format", "instructify", "labels", "precision", "evaluate"
-    )
-    card = CARDS / f"{system}.md"
-    for path in (BASE, ADAPTERS_OF[system], card):
+    settings = read_settings("task", "seed", "prompt_format", "labels", "precision", "evaluate")
+    system, count = _arguments(settings.task)
+    name = system.name
+    card = CARDS / f"{name}.md"
+    for path in (BASE, system.folder, POOL, card):
         if not path.exists():
             raise StudyError(f"{path}: does not exist; `dvc repro` makes it")
     make_repeatable(settings.seed)
 
     rows = read_rows(count)
-    folder, failed = EXPORTS / system, EXPORTS / f"{system}.failed"
-    partial = EXPORTS / f".{system}.partial"
+    folder, failed = EXPORTS / name, EXPORTS / f"{name}.failed"
+    partial = EXPORTS / f".{name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        write_merged(BASE, ADAPTERS_OF[system], settings.precision, partial)
-        print(f"{system}: {len(rows)} rows are scored by the adapter, then by the merged model")
+        write_merged(BASE, system.folder, settings.precision, partial)
+        print(f"{name}: {len(rows)} rows are scored by the adapter, then by the merged model")
         expected = score_adapter(system, rows, settings)
-        found = score(load_merged(partial), partial, f"{system} merged", rows, settings)
-        proof = compare(rows, expected, found, settings, TOLERANCE[settings.precision.dtype])
-        told = describe(system, settings.precision, proof)
-        text = merged(card.read_text(encoding="utf-8"), str(folder), told)
+        actual = score(load_merged(partial), partial, f"{name} merged", rows, settings)
+        proof = compare(rows, expected, actual, settings, TOLERANCE[settings.precision.dtype])
+        description = describe(name, settings.precision, proof)
+        text = merged(card.read_text(encoding="utf-8"), str(folder), description)
         write_text(partial / "README.md", text)
         for old in (folder, failed):
             shutil.rmtree(old, ignore_errors=True)
-        for of_old in EXPORTS.glob(f"{system}*.gguf*"):
-            of_old.unlink()
+        for old_gguf in EXPORTS.glob(f"{name}*.gguf*"):
+            old_gguf.unlink()
         os.replace(partial, folder if proof.passed else failed)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    write_json(EXPORTS / f"{system}.json", {"passed": proof.passed, **asdict(proof)})
-    print("\n".join([*flip_lines(proof), told]))
+    write_json(EXPORTS / f"{name}.json", {"passed": proof.passed, **asdict(proof)})
+    print("\n".join([*flip_lines(proof), description]))
     if not proof.passed:
         sys.exit(f"error: this is not the model that was evaluated; it stays in {failed}/")
     print(f"{folder}/: a whole model")
@@ -130,33 +129,33 @@ def read_rows(count: int) -> Rows:
     return rows
 
 
-def score_adapter(system: str, rows: Rows, settings: Settings) -> Scores:
-    """Score the rows by the adapter, beside its base as that was evaluated."""
-    adapter = load_unmerged(BASE, ADAPTERS_OF[system], settings.precision)
-    return score(adapter, BASE, f"{system} adapter", rows, settings)
+def score_adapter(system: Trained, rows: Rows, settings: Settings) -> Scores:
+    """Score the rows by the adapter beside the base model that the adapter was evaluated over."""
+    adapter = load_unmerged(BASE, system.folder, settings.precision)
+    return score(adapter, BASE, f"{system.name} adapter", rows, settings)
 
 
 def score(model: Any, tokenizer: Path, name: str, rows: Rows, settings: Settings) -> Scores:
     """Score the rows by a model, with the tokenizer of a folder."""
     labels = settings.labels
-    pool = read_templates(Path(settings.instructify.templates), labels.names)
+    pool = read_templates(POOL, labels.names)
     encoder = Encoder(load_tokenizer(tokenizer), settings.prompt_format)
-    system = System(name, model, {"labelled": encoder}, settings.evaluate.batch_size)
-    answers = score_rows(system, "rows", rows, pool, labels)
+    answering = Model(name, model, {"labelled": encoder}, settings.evaluate.batch_size)
+    answers = score_rows(answering, "rows", rows, pool, labels)
     completions = {template.id: template.completions(labels.names) for template in pool}
     return Scores(
-        system.prompts("labelled", [row["prompt"] for row in rows]),
+        answering.prompts("labelled", [row["prompt"] for row in rows]),
         [[encoder.answer(text) for text in completions[row["template"]]] for row in rows],
         [answer.log_likelihoods for answer in answers],
     )
 
 
 def compare(
-    rows: Rows, expected: Scores, found: Scores, settings: Settings, tolerance: float
+    rows: Rows, expected: Scores, actual: Scores, settings: Settings, tolerance: float
 ) -> Proof:
-    """Hold the export's scores against the adapter's."""
+    """Compare the export's scores, `actual`, with the adapter's."""
     names = settings.labels.names
-    before, after = np.array(expected.log_likelihoods), np.array(found.log_likelihoods)
+    before, after = np.array(expected.log_likelihoods), np.array(actual.log_likelihoods)
     largest = float(np.abs(after - before).max())
     flips = [
         Flip(rows[at]["row_id"], names[was], names[now], _numbers(before[at]), _numbers(after[at]))
@@ -166,7 +165,7 @@ def compare(
     other_tokens = [
         row["row_id"]
         for at, row in enumerate(rows)
-        if expected.prompts[at] != found.prompts[at] or expected.choices[at] != found.choices[at]
+        if expected.prompts[at] != actual.prompts[at] or expected.choices[at] != actual.choices[at]
     ]
     return Proof(
         len(rows), tolerance, largest if np.isfinite(largest) else None, flips, other_tokens
@@ -176,15 +175,15 @@ def compare(
 def flip_lines(proof: Proof) -> list[str]:
     """A line for each row that flipped."""
     return [
-        f"row {each.row_id}: {each.adapter} by the adapter "
-        f"{_shown(each.adapter_log_likelihoods)}, {each.exported} by the export "
-        f"{_shown(each.exported_log_likelihoods)}"
-        for each in proof.flips
+        f"row {flip.row_id}: {flip.adapter} by the adapter "
+        f"{_shown(flip.adapter_log_likelihoods)}, {flip.exported} by the export "
+        f"{_shown(flip.exported_log_likelihoods)}"
+        for flip in proof.flips
     ]
 
 
 def describe(system: str, precision: Precision, proof: Proof) -> str:
-    """What was made, and what the proof found, in a paragraph."""
+    """What was merged into what, and the proof's result, in a paragraph."""
     base = (
         "its base" if precision.quantization == "none" else "its base's dequantised 4-bit weights"
     )
@@ -195,16 +194,16 @@ def describe(system: str, precision: Precision, proof: Proof) -> str:
 
 
 def described(proof: Proof) -> str:
-    """What the proof found."""
+    """The proof's result in words."""
     largest = "no number" if proof.largest is None else f"{proof.largest:.1e} nats"
-    told = (
+    result = (
         f"Held against the adapter on {proof.rows} test rows it {'passed' if proof.passed else 'FAILED'}: "
         f"{len(proof.flips)} of them change their most likely label, log-likelihoods differ by at most "
         f"{largest}; {proof.tolerance:g} nats and {FLIPS:.0%} of the rows were allowed."
     )
     if proof.other_tokens:
-        told += f" Its tokenizer reads {len(proof.other_tokens)} rows otherwise."
-    return told
+        result += f" Its tokenizer reads {len(proof.other_tokens)} rows otherwise."
+    return result
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:
@@ -212,24 +211,36 @@ def _numbers(values: NDArray[np.float64]) -> list[float | None]:
 
 
 def _shown(log_likelihoods: Sequence[float | None]) -> str:
-    return f"({', '.join('-' if each is None else f'{each:.4f}' for each in log_likelihoods)})"
+    return f"({', '.join('-' if value is None else f'{value:.4f}' for value in log_likelihoods)})"
 
 
-def _arguments() -> tuple[str, int]:
+def _arguments(task: str) -> tuple[Trained, int]:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", help=f"one of {', '.join(ADAPTERS_OF)}")
-    parser.add_argument("--rows", type=int, default=ROWS, help=f"to prove it on; {ROWS} by default")
-    given = parser.parse_args()
-    require_tuned(given.system, given.rows)
-    return given.system, given.rows
+    add_arguments(parser, task)
+    arguments = parser.parse_args()
+    return tuned_system(arguments.system, task, arguments.rows), arguments.rows
 
 
-def require_tuned(system: str, rows: int) -> None:
-    """Raise `StudyError` where there is no such tuned model, or nothing to prove it on."""
-    if system not in ADAPTERS_OF:
-        raise StudyError(f"{system}: no tuned model; there is {', '.join(ADAPTERS_OF)}")
+def add_arguments(parser: argparse.ArgumentParser, task: str) -> None:
+    """Add the arguments of both export scripts: SYSTEM and --rows."""
+    names = ", ".join(system.name for system in systems_of(task).tuned)
+    parser.add_argument("system", help=f"one of {names}")
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, help=f"rows to prove the export on; {ROWS} by default"
+    )
+
+
+def tuned_system(name: str, task: str, rows: int) -> Trained:
+    """The tuned system called `name`.
+
+    Raises `StudyError` for a system that is not tuned, and for a proof on less than one row.
+    """
+    tuned = {system.name: system for system in systems_of(task).tuned}
+    if name not in tuned:
+        raise StudyError(f"{name}: no tuned model; there is {', '.join(tuned)}")
     if rows < 1:
         raise StudyError(f"--rows {rows}: must be 1 or more")
+    return tuned[name]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""An exported model as one GGUF file as well: `export_gguf.py SYSTEM LLAMA_CPP [--rows N]`.
+"""Write an exported model as one GGUF file: `export_gguf.py SYSTEM LLAMA_CPP [--rows N]`.
 
-`exports/SYSTEM/` is written as `exports/SYSTEM.gguf` by the converter in LLAMA_CPP, a checkout of
-llama.cpp, and proved as the folder was: llama-cpp-python scores the rows that the adapter scores, and its
-tokenizer must read their prompts alike. Where the proof fails, the exit status is 1 and the file stays
-as `exports/SYSTEM.failed.gguf`. `exports/SYSTEM.gguf.json` tells either.
+The converter in LLAMA_CPP, a checkout of llama.cpp, writes `exports/SYSTEM/` as `exports/SYSTEM.gguf`.
+The proof is the folder's proof: llama-cpp-python scores the rows that the adapter scores, and its
+tokenizer must give the same token ids. Where the proof fails, the exit status is 1 and the file stays
+as `exports/SYSTEM.failed.gguf`. `exports/SYSTEM.gguf.json` holds the proof.
 """
 
 import argparse
@@ -17,69 +17,65 @@ from runtime.files import write_json
 from runtime.process import run_stage
 
 from export import (
-    ADAPTERS_OF,
     EXPORTS,
-    ROWS,
     TOLERANCE,
     Scores,
+    add_arguments,
     compare,
     described,
     flip_lines,
     read_rows,
-    require_tuned,
     score_adapter,
+    tuned_system,
 )
 
 from lm.base import make_repeatable
 from lm.gguf_file import read_gguf, require_llama_cpp, score_gguf, write_gguf
 from settings.read import read_settings
+from systems import Trained
 
 
 def main() -> None:
-    system, checkout, count = _arguments()
-    settings = read_settings(
-        "seed", "prompt_format", "instructify", "labels", "precision", "evaluate"
-    )
-    folder, file = EXPORTS / system, EXPORTS / f"{system}.gguf"
+    settings = read_settings("task", "seed", "prompt_format", "labels", "precision", "evaluate")
+    system, checkout, count = _arguments(settings.task)
+    name = system.name
+    folder, file = EXPORTS / name, EXPORTS / f"{name}.gguf"
     if not folder.is_dir():
-        raise StudyError(f"{folder}: does not exist; `make export SYSTEM={system}` makes it")
+        raise StudyError(f"{folder}: does not exist; `make export SYSTEM={name}` makes it")
     require_llama_cpp(checkout)
     make_repeatable(settings.seed)
 
     rows = read_rows(count)
-    failed, partial = EXPORTS / f"{system}.failed.gguf", EXPORTS / f".{system}.gguf.partial"
+    failed, partial = EXPORTS / f"{name}.failed.gguf", EXPORTS / f".{name}.gguf.partial"
     try:
         write_gguf(folder, checkout, settings.precision.dtype, partial)
-        print(
-            f"{system}: {len(rows)} rows are scored by the adapter, then by llama.cpp", flush=True
-        )
+        print(f"{name}: {len(rows)} rows are scored by the adapter, then by llama.cpp", flush=True)
         expected = score_adapter(system, rows, settings)
         prompts = expected.prompts
-        if settings.prompt_format == "alpaca":  # the other is written by a template, token by token
+        if settings.prompt_format == "alpaca":  # a chat prompt is token ids, not text
             prompts = read_gguf(partial, [row["prompt"] for row in rows])
         scores = score_gguf(partial, expected.prompts, expected.choices)
-        found = Scores(prompts, expected.choices, scores)
-        proof = compare(rows, expected, found, settings, TOLERANCE[settings.precision.dtype])
+        actual = Scores(prompts, expected.choices, scores)
+        proof = compare(rows, expected, actual, settings, TOLERANCE[settings.precision.dtype])
         for old in (file, failed):
             old.unlink(missing_ok=True)
         os.replace(partial, file if proof.passed else failed)
     finally:
         partial.unlink(missing_ok=True)
-    write_json(EXPORTS / f"{system}.gguf.json", {"passed": proof.passed, **asdict(proof)})
+    write_json(EXPORTS / f"{name}.gguf.json", {"passed": proof.passed, **asdict(proof)})
     print("\n".join([*flip_lines(proof), described(proof)]))
     if not proof.passed:
         sys.exit(f"error: llama.cpp does not answer as the adapter; the file stays as {failed}")
     print(f"{file}: for llama.cpp")
 
 
-def _arguments() -> tuple[str, Path, int]:
+def _arguments(task: str) -> tuple[Trained, Path, int]:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", help=f"one of {', '.join(ADAPTERS_OF)}")
+    add_arguments(parser, task)
     parser.add_argument("llama_cpp", type=Path, help="the folder of a checkout of llama.cpp")
-    parser.add_argument("--rows", type=int, default=ROWS, help=f"to prove it on; {ROWS} by default")
-    given = parser.parse_args()
-    require_tuned(given.system, given.rows)
-    return given.system, given.llama_cpp, given.rows
+    arguments = parser.parse_args()
+    system = tuned_system(arguments.system, task, arguments.rows)
+    return system, arguments.llama_cpp, arguments.rows
 
 
 if __name__ == "__main__":

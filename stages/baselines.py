@@ -19,8 +19,8 @@ from rows.prepared import LABELLED
 from rows.tables import read_table
 from settings.labels import Labels
 from settings.read import read_settings
-from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, tfidf_classifier
+from stats.confusion import classification_metrics
 from stats.noise import noise_bound
 from systems import systems_of
 

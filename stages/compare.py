@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from runtime.clock import write_log
 from runtime.files import write_json, write_text
@@ -15,192 +16,230 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from measure.metrics_files import compare_metrics, headline_metrics, systems_table
+from measure.results import Ceilings, Results, Trainings
 from measure.system_metrics import Figures, measure_answering, measure_labelled, read_labelled
-from pages.cards import Training, card_markdown
+from pages.cards import card_markdown
+from pages.console import console_of
 from pages.figures import reliability_figure, template_figure
-from pages.report import (
-    FEW_SHOT,
-    ORIGINAL,
-    TUNED,
-    Ceilings,
-    Trainings,
-    headline,
-    results_markdown,
-    summary_text,
-    suspicious_csv,
-    wording_accuracies,
-)
-from pages.ten import TenAnswers, ten_json, ten_markdown
-from prompts.templates import read_templates
+from pages.markdown import markdown_of
+from pages.parts import Training
+from pages.people import SUSPICIOUS, suspicious_csv
+from pages.report import report_blocks, summary_blocks
+from pages.robustness import wording_accuracies
+from pages.ten import TenAnswers, ten_console, ten_json, ten_markdown
+from prompts.templates import POOL, Template, read_templates
 from rows.answers import TEN_PREDICTIONS
 from rows.instructions import INSTRUCTIONS
 from rows.predictions import PREDICTIONS
-from rows.prepared import LABELLED, RATERS
-from rows.replicates import TRAINING_ROWS, read_replicates, recipe_of
+from rows.prepared import GENERAL_SOURCES, LABELLED, RATERS
+from rows.replicates import read_replicates, recipe_of
 from rows.tables import read_table
-from settings.read import read_settings
+from settings.labels import Labels
+from settings.read import Settings, read_settings
+from stats.bootstrap import bootstrap_differences
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
-from stats.paired import bootstrap_differences
-from stats.seeds import judge_over_seeds
-from stats.verdicts import judge
-from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions, results
+from stats.seeds import compared_over_seeds
+from stats.verdicts import compared, judge, primary_family
+from systems import System, Systems, Trained, systems_of
+from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions
+from tasks.instructions import results as checks_of
 
-MODELS = (ORIGINAL, FEW_SHOT, *TUNED)
-RIVALS = ("original_probe", "majority", "tfidf_logistic", "vader_lexicon")
 PREPARED = Path("data/prepared")
+METRICS = Path("metrics")
 REPORTS = Path("reports")
+
+Rows = list[dict[str, Any]]
 
 
 def main() -> None:
-    # The last three tell which replicates are of this very recipe; the model cards tell them all.
+    # recipe_of reads base_model, precision and train: which replicates are of this very recipe. The
+    # model cards show all settings.
     settings = read_settings(
         "profile",
+        "task",
         "seed",
         "training_seed",
         "prompt_format",
         "compare",
-        "instructify",
         "sources",
+        "origins",
         "labels",
         "base_model",
         "precision",
         "train",
     )
-    labels, confidence, seed = settings.labels, settings.compare.confidence, settings.seed
-    pool = read_templates(Path(settings.instructify.templates), labels.names)
+    confidence, margin = settings.compare.confidence, settings.compare.margin
+    pool = read_templates(POOL, settings.labels.names)
     ten, hundred = load_instructions(TEN), load_instructions(HUNDRED)
     test = read_table(PREPARED / "labelled/test.parquet", LABELLED).to_pylist()
     expected = [row["label"] for row in test]
 
-    # Each system by itself.
-    systems: dict[str, Figures] = {}
-    for system in (*MODELS, *RIVALS):
-        rows = read_labelled(system, test)
-        if not any(row["scored"] for row in rows):
-            continue  # a baseline that does not know these labels
-        labelled = measure_labelled(rows, test, labels, confidence, seed)
-        answering = None
-        if system in MODELS:
-            answering = measure_answering(
-                system, rows, pool, ten, hundred, ORIGINAL, labels, confidence
+    # Each system by itself; a baseline that does not know these labels has no predictions.
+    declared = systems_of(settings.task)
+    metrics: dict[str, Figures] = {}
+    for system in declared:
+        rows = read_labelled(system.name, test)
+        if any(row["scored"] for row in rows):
+            metrics[system.name] = measured(
+                system, declared.original, rows, test, pool, ten, hundred, settings
             )
-        systems[system] = Figures(labelled, answering)
+    systems = Systems(settings.task, tuple(each for each in declared if each.name in metrics))
 
-    # Every pair, on the same rows.
-    scored = {system: figures.labelled.scored for system, figures in systems.items()}
-    verdicts = judge(expected, scored, confidence, settings.compare.margin)
+    # Every pair on the same rows; verdicts on the pairs that were chosen before the run.
+    scored = {name: of_system.labelled.scored for name, of_system in metrics.items()}
+    comparisons = compared(expected, scored, confidence)
+    family = primary_family(systems)
+    verdicts = judge(comparisons, family, confidence, margin)
+    results = Results(systems, metrics, comparisons, verdicts, settings.labels, confidence, margin)
     differences = {
         (first, second): bootstrap_differences(
-            expected, scored[first], scored[second], labels, confidence, seed
+            expected, scored[first], scored[second], settings.labels, confidence, settings.seed
         )
         for first, second in combinations(scored, 2)
     }
 
-    # The same over training seeds, where `make replicates` has trained under several.
+    # The same verdicts over training seeds, where `make replicates` has trained under several.
     recipe = recipe_of(settings.base_model, settings.precision, settings.train)
-    row_ids = [row["row_id"] for row in test]
-    seeds, by_seed = over_trainings(
-        scored, settings.training_seed, read_replicates(recipe, row_ids), expected
-    )
+    replicates = read_replicates(recipe, [row["row_id"] for row in test])
+    seeds, right = over_trainings(scored, systems, settings.training_seed, replicates, expected)
     trainings = Trainings(
         seeds,
-        {system: by_seed[system].mean(1).tolist() for system in TUNED},
-        judge_over_seeds(by_seed, TUNED, confidence, settings.compare.margin),
+        {system.name: right[system.name].mean(1).tolist() for system in systems.tuned},
+        judge(compared_over_seeds(right, confidence), family, confidence, margin),
     )
 
     # What people reach, and which labels may be wrong.
-    raters = read_table(PREPARED / "raters.parquet", RATERS)
-    raters = raters.filter(pc.equal(raters["split"], "test"))
-    believed = {
-        system: found
-        for system in TUNED
-        if (found := systems[system].labelled.probabilities) is not None
+    probabilities = {
+        system.name: of_labels
+        for system in systems.tuned
+        if (of_labels := metrics[system.name].labelled.probabilities) is not None
     }
-    ceilings = Ceilings(
-        one_rater(([row["agreement"] for row in test]), confidence),
-        panel_ceiling(raters["turned"].to_pylist()),
-        json.loads(Path("metrics/label_noise.json").read_text(encoding="utf-8"))["upper_bound"],
-        {
-            system: estimated_noise(each, expected, labels, confidence)
-            for system, each in believed.items()
-        },
-    )
-    suspicious = most_suspicious(list(believed.values()), expected, labels)
+    suspicious = most_suspicious(list(probabilities.values()), expected, settings.labels)
+    ceilings = ceilings_of(test, probabilities, len(suspicious), settings.labels, confidence)
 
-    answers = ten_answers(ten)
-    report = results_markdown(
-        systems, verdicts, differences, trainings, ceilings, labels, confidence
-    )
-    write_text(REPORTS / "results.md", report)
-    bins = {system: each.labelled.bins for system, each in systems.items() if each.labelled.bins}
+    answers = ten_answers(ten, systems)
+    followed = {name: answering.hundred for name, answering in results.language_models.items()}
+    bins = {name: each.labelled.bins for name, each in metrics.items() if each.labelled.bins}
+    report = report_blocks(results, differences, trainings, ceilings)
+    write_text(REPORTS / "results.md", markdown_of(report) + "\n")
     write_text(REPORTS / "figures/reliability.svg", reliability_figure(bins))
-    write_text(REPORTS / "figures/wordings.svg", template_figure(wording_accuracies(systems)))
-    write_text(REPORTS / "suspicious-rows.csv", suspicious_csv(suspicious, test, believed, labels))
-    hundred_followed = {
-        system: each.answering.hundred for system, each in systems.items() if each.answering
-    }
-    write_text(
-        REPORTS / "ten-instructions.md", ten_markdown(answers, hundred_followed, len(hundred))
-    )
+    write_text(REPORTS / "figures/wordings.svg", template_figure(wording_accuracies(results)))
+    listed = suspicious_csv(suspicious, test, probabilities, settings.labels)
+    write_text(REPORTS / SUSPICIOUS, listed)
+    write_text(REPORTS / "ten-instructions.md", ten_markdown(answers, followed, len(hundred)))
     write_json(REPORTS / "ten-instructions.json", ten_json(answers))
-    for system in TUNED:
-        card = card_markdown(system, settings, training_of(system), systems, verdicts)
-        write_text(REPORTS / f"cards/{system}.md", card)
-    write_json(Path("metrics/compare.json"), headline(systems, verdicts))
-    summary = summary_text(systems, verdicts, ceilings, answers)
+    for tuned in systems.tuned:
+        card = card_markdown(tuned.name, settings, training_of(tuned), results)
+        write_text(REPORTS / f"cards/{tuned.name}.md", card)
+    write_json(METRICS / "compare.json", compare_metrics(results))
+    write_json(METRICS / "systems.json", systems_table(results))
+    write_json(METRICS / "headline.json", headline_metrics(results))
+    summary = ten_console(answers) + "\n" + console_of(summary_blocks(results, ceilings))
     write_text(REPORTS / "summary.txt", summary)
     write_log("compare")
     print(summary)
 
 
+def measured(
+    system: System,
+    original: System,
+    rows: Rows,
+    test: Rows,
+    pool: Sequence[Template],
+    ten: Sequence[CheckedInstruction],
+    hundred: Sequence[CheckedInstruction],
+    settings: Settings,
+) -> Figures:
+    """All metrics of one system, from its predictions `rows` of the test rows."""
+    labels, confidence = settings.labels, settings.compare.confidence
+    labelled = measure_labelled(rows, test, labels, confidence, settings.seed)
+    if not system.answers:
+        return Figures(labelled, None)
+    answering = measure_answering(
+        system.name, rows, pool, ten, hundred, original.name, labels, confidence
+    )
+    return Figures(labelled, answering)
+
+
 def over_trainings(
     scored: Mapping[str, Sequence[str | None]],
+    systems: Systems,
     own_seed: int,
     replicates: Mapping[str, Mapping[int, Sequence[str]]],
     expected: Sequence[str],
 ) -> tuple[list[int], dict[str, NDArray[np.bool_]]]:
-    """The training seeds of both tuned systems, and which rows each system got right (S, n)."""
-    further = [set(replicates.get(system, {})) for system in TUNED]
+    """The training seeds that all tuned systems have, and the correct rows (S, n) of each system.
+
+    A system without replicates has the same predictions under every seed.
+    """
+    further = [set(replicates.get(system.name, {})) for system in systems.tuned]
     seeds = [own_seed, *sorted(set.intersection(*further) - {own_seed})]
     labels = np.array(expected)
     right = {}
-    for system, own in scored.items():
-        found = replicates.get(system, {})
-        each = [own, *(found.get(seed, own) for seed in seeds[1:])]
-        right[system] = np.array([np.array(guesses, object) == labels for guesses in each], bool)
+    for name, own in scored.items():
+        by_seed = replicates.get(name, {})
+        trainings = [own, *(by_seed.get(seed, own) for seed in seeds[1:])]
+        right[name] = np.array([np.array(guesses, object) == labels for guesses in trainings], bool)
     return seeds, right
 
 
-def training_of(system: str) -> Training:
-    """What a tuned system was trained on: its rows by source, and the account of its training."""
-    path = TRAINING_ROWS[TUNED.index(system)]
-    rows = read_table(path, INSTRUCTIONS)
+def ceilings_of(
+    test: Rows,
+    probabilities: Mapping[str, NDArray[np.float64]],
+    suspicious: int,
+    labels: Labels,
+    confidence: float,
+) -> Ceilings:
+    """What raters reach on the test rows, and what share of the labels may be wrong."""
+    raters = read_table(PREPARED / "raters.parquet", RATERS)
+    turned = raters.filter(pc.equal(raters["split"], "test"))["turned"].to_pylist()
+    expected = [row["label"] for row in test]
+    noise = json.loads((METRICS / "label_noise.json").read_text(encoding="utf-8"))
+    return Ceilings(
+        one_rater([row["agreement"] for row in test], confidence),
+        panel_ceiling(turned),
+        noise["upper_bound"],
+        {
+            name: estimated_noise(of_labels, expected, labels, confidence)
+            for name, of_labels in probabilities.items()
+        },
+        suspicious,
+    )
+
+
+def training_of(system: Trained) -> Training:
+    """What a tuned system was trained on: its rows by source, and the metrics of its training."""
+    rows = read_table(system.rows, INSTRUCTIONS)
+    sources = read_table(PREPARED / "general_sources.parquet", GENERAL_SOURCES).to_pydict()
+    source_of = dict(zip(sources["row_id"], sources["source_number"], strict=True))
     general = rows.filter(pc.equal(rows["task"], "general"))["row_id"].to_pylist()
-    numbers = (row_id.split("-")[0].removeprefix("general") for row_id in general)
-    account = Path(f"metrics/train_{system.removesuffix('_fine_tuned')}.json")
+    account = METRICS / f"{system.train_stage}.json"
     return Training(
         labelled=len(rows) - len(general),
-        general=Counter(map(int, numbers)),
-        file=str(path),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        general=Counter(source_of[row_id] for row_id in general),
+        file=str(system.rows),
+        sha256=hashlib.sha256(system.rows.read_bytes()).hexdigest(),
         account=json.loads(account.read_text(encoding="utf-8")),
     )
 
 
-def ten_answers(ten: list[CheckedInstruction]) -> list[TenAnswers]:
+def ten_answers(ten: Sequence[CheckedInstruction], systems: Systems) -> list[TenAnswers]:
     """The instructions that are shown answer by answer, with every model's answer, checked."""
-    said = {
-        system: read_table(PREDICTIONS / system / "ten.parquet", TEN_PREDICTIONS)["generated"]
-        for system in MODELS
+    answers_of = {
+        system.name: read_table(PREDICTIONS / system.name / "ten.parquet", TEN_PREDICTIONS)[
+            "generated"
+        ].to_pylist()
+        for system in systems.language_models
     }
     return [
         TenAnswers(
             entry.instruction,
             entry.input,
-            {system: said[system][at].as_py() for system in MODELS},
-            {system: results(entry, said[system][at].as_py()) for system in MODELS},
+            {name: answers[place] for name, answers in answers_of.items()},
+            {name: checks_of(entry, answers[place]) for name, answers in answers_of.items()},
         )
-        for at, entry in enumerate(ten)
+        for place, entry in enumerate(ten)
     ]
 
 

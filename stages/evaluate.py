@@ -28,7 +28,7 @@ from rows.predictions import PREDICTIONS, write_labelled_predictions
 from rows.tables import read_table, table_of, write_table
 from settings.labels import Labels
 from settings.read import read_settings
-from stats.classification import classification_metrics
+from stats.confusion import classification_metrics
 from systems import System, Trained, systems_of
 from tasks.families import FAMILIES, is_exact
 from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions

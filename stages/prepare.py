@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from runtime.clock import write_log
-from runtime.errors import StudyError
 from runtime.files import write_json
 from runtime.process import run_stage
 
@@ -25,14 +24,13 @@ from rows.checks import (
     stop_at_too_many,
     take_rows,
 )
-from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
+from rows.prepared import GENERAL, GENERAL_SOURCES, LABELLED, RATERS, REJECTED
 from rows.raters import count_raters, turned_share
-from rows.sources import load_splits
+from rows.sources import row_source
 from rows.tables import table_of, write_table
 from settings.read import read_settings
-from settings.sources import GeneralFiles, GeneralHub, GeneralPackage, LabelledSource, TasksSource
+from settings.sources import GeneralRows, GeneralTable, LabelledSource
 from stats.power import power, smallest_difference
-from tasks.families import FAMILIES, Task, make_tasks
 
 PREPARED = Path("data/prepared")
 DISAGREEING = 0.1  # a tenth of the rows is about what two good systems disagree on
@@ -44,18 +42,24 @@ def main() -> None:
 
     similarity = settings.prepare.leak_similarity
     labelled = prepare_labelled(settings.sources.labelled, similarity, settings.seed)
-    files = [each for each in settings.sources.general if not isinstance(each, TasksSource)]
-    general = prepare_general(files, similarity, settings.seed)
+    general_sources = settings.sources.general
+    to_check = {
+        number: source
+        for number, source in enumerate(general_sources)
+        if isinstance(source, GeneralRows)
+    }
+    general = prepare_general(list(to_check.values()), similarity, settings.seed)
     stop_at_too_many([labelled, *general], settings.prepare.max_rejected_share)
     require_rows(labelled, "labelled")
     require_labels(labelled, settings.labels.names)
     for checked in general:
         require_rows(checked, "general instructions")
-    tasks = [
-        make_task_rows(source, settings.seed)
-        for source in settings.sources.general
-        if isinstance(source, TasksSource)
-    ]
+    # Rows made by program are right and unlike each other: no check, no leak to remove.
+    made_by_program = {
+        number: row_source(source).load(settings.seed)
+        for number, source in enumerate(general_sources)
+        if number not in to_check
+    }
 
     # All is made before anything is written: what fails leaves an earlier run as it was.
     tables: dict[str, pa.Table] = {}
@@ -66,17 +70,22 @@ def main() -> None:
         counts[split] = {
             name: sum(row["label"] == name for row in rows) for name in settings.labels.names
         }
+    sources_of_rows: list[dict[str, Any]] = []
     for split in ("train", "test"):
-        parts = [
-            [{**row.values, "row_id": row.row_id} for row in checked.rows[split]]
-            for checked in general
-        ] + [made[split] for made in tasks]
+        by_source = {
+            number: [(row.row_id, row.values) for row in checked.rows[split]]
+            for number, checked in zip(to_check, general, strict=True)
+        }
+        for number, splits in made_by_program.items():
+            by_source[number] = [(f"{split}-{row.number:06d}", row.values) for row in splits[split]]
         rows = [
-            {**row, "row_id": f"general{number}-{row['row_id']}"}
-            for number, part in enumerate(parts)
-            for row in part
+            {**values, "row_id": f"general{number}-{row_id}", "source_number": number}
+            for number in range(len(general_sources))
+            for row_id, values in by_source[number]
         ]
         tables[f"general/{split}"] = table_of(rows, GENERAL)
+        sources_of_rows += rows
+    tables["general_sources"] = table_of(sources_of_rows, GENERAL_SOURCES)
     aside = [
         {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
         for checked in (labelled, *general)
@@ -91,7 +100,10 @@ def main() -> None:
     account = {
         "labelled": labelled.account,
         "general": {f"source_{at}": checked.account for at, checked in enumerate(general)},
-        "tasks": {f"source_{at}": made["account"] for at, made in enumerate(tasks)},
+        "tasks": {
+            f"source_{at}": {split: {"out": len(rows)} for split, rows in splits.items()}
+            for at, splits in enumerate(made_by_program.values())
+        },
         "labels": counts,
         "contradictions": contradicting,
         "n_test": n_test,
@@ -109,7 +121,7 @@ def main() -> None:
 
 def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Checked:
     """Check and split the labelled rows of `source`."""
-    raw = load_splits(source)
+    raw = row_source(source).load(seed)
     check = labelled_check([row for rows in raw.values() for row in rows], source)
     shares = {"validation": source.validation_share, "test": source.test_share}
     missing = {split: share for split, share in shares.items() if share and split not in raw}
@@ -119,13 +131,11 @@ def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Ch
     return checked
 
 
-def prepare_general(
-    sources: Sequence[GeneralPackage | GeneralFiles | GeneralHub], similarity: float, seed: int
-) -> list[Checked]:
+def prepare_general(sources: Sequence[GeneralTable], similarity: float, seed: int) -> list[Checked]:
     """Check and split general instructions, free of leaks between sources; none for validation."""
     found = []
     for source in sources:
-        raw = load_splits(source)
+        raw = row_source(source).load(seed)
         check = general_check([row for rows in raw.values() for row in rows], source)
         missing = {"test": source.test_share} if source.test_share and "test" not in raw else {}
         found.append(check_splits(raw, check, missing, seed))
@@ -171,33 +181,6 @@ def what_can_show(n: int) -> float | None:
             file=sys.stderr,
         )
     return smallest
-
-
-def make_task_rows(source: TasksSource, seed: int) -> dict[str, Any]:
-    """Make checkable tasks: train and test rows of the seen families, test rows of the others."""
-    seen = [family for family in FAMILIES if not family.held_out]
-    held_out = [family for family in FAMILIES if family.held_out]
-    try:
-        train = make_tasks(source.train, seed, seen)
-        test = make_tasks(source.test_seen, seed + 1, seen, exclude=train)
-        test += make_tasks(source.test_held_out, seed + 1, held_out)
-    except ValueError as error:
-        raise StudyError(f"sources.general: kind tasks: {error}: ask for fewer rows") from None
-    return {
-        "train": [_task_row("train", number, task) for number, task in enumerate(train, start=1)],
-        "test": [_task_row("test", number, task) for number, task in enumerate(test, start=1)],
-        "account": {"train": {"out": len(train)}, "test": {"out": len(test)}},
-    }
-
-
-def _task_row(split: str, number: int, task: Task) -> dict[str, str]:
-    return {
-        "row_id": f"{split}-{number:06d}",
-        "instruction": task.instruction,
-        "input": task.input,
-        "output": task.output,
-        "family": task.family,
-    }
 
 
 if __name__ == "__main__":

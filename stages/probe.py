@@ -21,8 +21,8 @@ from rows.instructions import INSTRUCTIONS
 from rows.predictions import PREDICTIONS, label_rows, write_labelled_predictions
 from rows.tables import read_table
 from settings.read import read_settings
-from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, state_classifier
+from stats.confusion import classification_metrics
 
 BASE = Path("models/base")
 ROWS = Path("data/instructions/labelled")

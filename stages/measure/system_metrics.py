@@ -22,11 +22,12 @@ from rows.answers import (
 from rows.predictions import PREDICTIONS
 from rows.tables import read_table
 from settings.labels import Labels
+from stats.bootstrap import bootstrap_intervals
 from stats.calibration import Bin, calibration_error, reliability_bins
+from stats.confusion import absent_labels
 from stats.estimate import Estimate, share
 from stats.intervals import ratio_difference_interval
 from stats.noise import accuracy_by_band
-from stats.paired import bootstrap_intervals
 from stats.readings import chosen_shift, commonest_invalid, label_probabilities, shifted
 from stats.wordings import Wordings, by_wording
 from tasks.families import FAMILIES
@@ -39,17 +40,14 @@ Rows = list[dict[str, Any]]
 class Labelled:
     """What the labelled test rows tell of any system.
 
-    `f1`, `precision` and `recall` are the positive label's, with more than two labels macro averages.
-    `probabilities` (n, K) are the labels', where a system gives any; `by_agreement` is the accuracy by
-    band of human agreement, with how many rows each band has.
+    `metrics`: every metric of `METRICS` by key. `absent_labels`: labels that no test row has; macro
+    averages leave these labels out. `probabilities` (n, K): the labels' probabilities, None where the
+    system has none. `by_agreement`: accuracy and number of rows by band of human agreement.
     """
 
     scored: list[str | None]
-    accuracy: Estimate
-    f1: Estimate
-    precision: Estimate
-    recall: Estimate
-    macro_f1: Estimate
+    metrics: Mapping[str, Estimate]
+    absent_labels: Sequence[str]
     by_agreement: Mapping[str, tuple[Estimate | None, int]]
     probabilities: NDArray[np.float64] | None
     bins: Sequence[Bin]
@@ -57,6 +55,10 @@ class Labelled:
     @property
     def n(self) -> int:
         return len(self.scored)
+
+    @property
+    def accuracy(self) -> Estimate:
+        return self.metrics["accuracy"]
 
     @property
     def calibration_error(self) -> float | None:
@@ -118,14 +120,14 @@ def measure_labelled(
     right = _equal(scored, expected)
     accuracy = share(right, confidence)
     assert accuracy is not None
-    others = bootstrap_intervals(expected, scored, labels, confidence, seed)
+    metrics = bootstrap_intervals(expected, scored, labels, confidence, seed)
     probabilities = None
     if all(row["log_likelihoods"] is not None for row in rows):
         probabilities = label_probabilities([row["log_likelihoods"] for row in rows])
     return Labelled(
         scored=scored,
-        accuracy=accuracy,
-        **{name: others[name] for name in ("f1", "precision", "recall", "macro_f1")},
+        metrics={**metrics, "accuracy": accuracy},
+        absent_labels=absent_labels(expected, labels),
         by_agreement=accuracy_by_band([row["agreement"] for row in test], right, confidence),
         probabilities=probabilities,
         bins=[] if probabilities is None else reliability_bins(probabilities, expected, labels),

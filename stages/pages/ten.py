@@ -8,7 +8,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from pages.tables import console_text, text_cell, with_interval
+from pages.console import console_text
+from pages.markdown import text_cell
+from pages.numbers import with_interval
 from stats.estimate import Estimate
 
 Checked = Sequence[tuple[str, bool]]  # each check's kind, and whether the answer passes it

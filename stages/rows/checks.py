@@ -14,7 +14,7 @@ from runtime.errors import StudyError, shown
 
 from rows.leaks import near_duplicates
 from rows.raters import count_raters
-from rows.sources import RawRow, require_columns
+from rows.reading import RawRow, require_columns
 from settings.sources import GeneralRows, LabelledRows
 
 SPLITS = ("train", "validation", "test")  # a text in two of them stays in the later one

@@ -10,6 +10,10 @@ LABELLED = schema_of(row_id=TEXT, text=TEXT, label=TEXT, agreement=FLOAT)
 
 GENERAL = schema_of(row_id=TEXT, instruction=TEXT, input=TEXT, output=TEXT, family=TEXT)
 
+GENERAL_SOURCES = schema_of(  # of every general row: its source's place in sources.general, from 0
+    row_id=TEXT, source_number=pa.int64()
+)
+
 REJECTED = schema_of(source=TEXT, row=pa.int64(), reason=TEXT, content=TEXT)
 
 RATERS = schema_of(  # of the rows that have ratings: how surely their labels are the raters'

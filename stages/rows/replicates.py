@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from rows.tables import read_table, schema_of
-from settings.section import Origin
+from settings.model import Train
 
 REPLICATES = schema_of(  # of models from other training seeds
     recipe=pa.string(),
@@ -26,12 +26,11 @@ TRAINING_ROWS = (
 
 
 def recipe_of(*sections: Any) -> str:
-    """What else than its seed makes a training: a hash of its settings and of its rows' files.
+    """What decides a training besides its seed: a hash of settings sections and of the rows' files.
 
-    Whose the base model is, and how often a checkpoint is written, change no training.
+    `Train.UNTRACKED` settings change no adapter and are left out.
     """
-    aside = {*Origin.model_fields, "checkpoint_every"}
-    settings = [section.model_dump(exclude=aside) for section in sections]
+    settings = [section.model_dump(exclude=set(Train.UNTRACKED)) for section in sections]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for path in TRAINING_ROWS:
         digest.update(hashlib.sha256(path.read_bytes()).digest())

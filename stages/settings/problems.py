@@ -9,12 +9,9 @@ from pydantic import BaseModel
 
 
 def described(model: type[BaseModel], problem: Any) -> str:
-    # The kind of a source ("files") stands in pydantic's path, though not in the file.
-    kinds = ("package", "files", "hub", "tasks", "path")
+    # pydantic's path holds the kind of a source ("files") after the source; the file does not.
     path = [
-        str(part)
-        for at, part in enumerate(problem["loc"])
-        if not (part in kinds and at and _is_kinded(problem["loc"][:at]))
+        str(part) for at, part in enumerate(problem["loc"]) if not _is_kinded(problem["loc"][:at])
     ]
     key = ".".join(part if part.isprintable() else shown(part) for part in path)
     key = key or "(the whole file)"
@@ -36,7 +33,11 @@ def described(model: type[BaseModel], problem: Any) -> str:
 
 
 def _is_kinded(path: tuple[Any, ...]) -> bool:
-    return path[-1] in ("labelled", "base_model") or (len(path) > 1 and path[-2] == "general")
+    """Whether a path as pydantic gives it names a section that has kinds."""
+    match path:
+        case ("base_model",) | ("sources", "labelled") | ("sources", "general", int()):
+            return True
+    return False
 
 
 def _allowed(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
@@ -57,7 +58,7 @@ def _kind_of(model: type[BaseModel]) -> str:
 def _models_below(model: type[BaseModel], path: tuple[Any, ...]) -> list[type[BaseModel]]:
     models = [model]
     for at, part in enumerate(path):
-        if at and _is_kinded(path[:at]):
+        if _is_kinded(path[:at]):
             models = [each for each in models if _kind_of(each) == part]
         elif any(part in each.model_fields for each in models):
             models = [

@@ -12,16 +12,9 @@ from runtime.yaml_file import read_yaml
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
+from settings.base_model import BaseModelSection, BaseModelSource
 from settings.labels import Labels
-from settings.model import (
-    BaseModelSource,
-    Evaluate,
-    HubBase,
-    PackageBase,
-    PathBase,
-    Precision,
-    Train,
-)
+from settings.model import Evaluate, Precision, Train
 from settings.problems import described
 from settings.section import InRepository, Section
 from settings.sources import Origins, Sources
@@ -47,7 +40,7 @@ class Profile(Section):
     sources: Sources
     origins: Origins = Origins()
     labels: Labels
-    base_model: BaseModelSource
+    base_model: BaseModelSection
     precision: Precision
     train: Train
     evaluate: Evaluate
@@ -91,7 +84,7 @@ class Settings:
     sources: Sources
     origins: Origins
     labels: Labels
-    base_model: PackageBase | PathBase | HubBase
+    base_model: BaseModelSource
     precision: Precision
     train: Train
     evaluate: Evaluate

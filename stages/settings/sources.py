@@ -258,10 +258,10 @@ class TasksSource(Section):
 LabelledSource = Annotated[
     LabelledPackage | LabelledFiles | LabelledHub, Field(discriminator="kind")
 ]
-GeneralSource = Annotated[
-    GeneralPackage | GeneralFiles | GeneralHub | TasksSource, Field(discriminator="kind")
-]
+GeneralTable = GeneralPackage | GeneralFiles | GeneralHub
+GeneralSource = Annotated[GeneralTable | TasksSource, Field(discriminator="kind")]
 TableSource = PackageSource | FilesSource | HubSource
+SourceSettings = TableSource | TasksSource
 
 
 class Sources(Section):

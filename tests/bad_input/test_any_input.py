@@ -29,7 +29,8 @@ from prompts.format import write_prompt
 from prompts.templates import read_templates
 from rows.checks import check_splits, labelled_check, remove_leaks, take_rows
 from rows.prepared import LABELLED, REJECTED
-from rows.sources import RawRow, load_splits
+from rows.reading import RawRow
+from rows.sources import row_source
 from rows.tables import table_of
 from settings.read import read_settings
 from settings.sources import LabelledFiles
@@ -76,7 +77,7 @@ def source_of(name: str, **reading: Any) -> LabelledFiles:
 
 def account_of(source: LabelledFiles) -> tuple[list[RawRow], dict[str, str]]:
     """Prepare a source; {text: label} of what goes on, once every row is accounted for."""
-    raw = load_splits(source)
+    raw = row_source(source).load(0)
     check = labelled_check(raw["train"], source)
     checked = check_splits(raw, check, {"validation": 0.2, "test": 0.3}, 1)
     remove_leaks([checked], 1)

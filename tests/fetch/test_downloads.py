@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fetch.downloads import CHECKSUMS, download, fetch_file, require_space
 from hub import Hub
-from rows.sources import load_splits
+from rows.sources import row_source
 from settings.sources import LabelledFiles
 
 CACHE = Path(".cache/files")
@@ -46,7 +46,7 @@ def source(url: str, **more: Any) -> LabelledFiles:
 
 
 def test_a_file_at_a_url_gives_its_rows(url: str) -> None:
-    rows = load_splits(source(url, expected_rows={"train": 3}))["train"]
+    rows = row_source(source(url, expected_rows={"train": 3})).load(0)["train"]
     assert [row.values for row in rows] == [
         {"label": "0", "text": 'so "sad'},
         {"label": "1", "text": "I like it"},
@@ -57,7 +57,7 @@ def test_a_file_at_a_url_gives_its_rows(url: str) -> None:
 
 def test_another_number_of_rows_is_another_file(url: str) -> None:
     with pytest.raises(StudyError, match=r"train has 3 rows, expected_rows\.train says 149985"):
-        load_splits(source(url, expected_rows={"train": 149985}))
+        row_source(source(url, expected_rows={"train": 149985})).load(0)
 
 
 def test_a_file_is_fetched_once_and_recorded(

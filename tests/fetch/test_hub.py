@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants, snapshot_download
 
 from hub import Hub
-from rows.sources import load_splits
+from rows.sources import row_source
 from settings.sources import GeneralHub
 
 ID = "tatsu-lab/alpaca"
@@ -39,11 +39,11 @@ def source(pattern: str = "data/train-*.parquet", id: str = ID, **more: object) 
 
 
 def texts(source: GeneralHub) -> list[str]:
-    return [row.values["instruction"] for row in load_splits(source)["train"]]
+    return [row.values["instruction"] for row in row_source(source).load(0)["train"]]
 
 
 def test_the_files_of_a_split_are_read_at_the_commit(hub: Hub, dataset: None) -> None:
-    rows = load_splits(source())["train"]
+    rows = row_source(source()).load(0)["train"]
     assert [row.values["instruction"] for row in rows] == ["a", "b", "c"]
     assert [(row.source, row.number) for row in rows][::2] == [
         (f"{ID}@dce01c9b/{FILE}", 1),
@@ -75,7 +75,7 @@ def test_another_revision_in_the_cache_does_not_stand_in(
     snapshot_download(ID, repo_type="dataset", revision="main")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StudyError, match=rf"dataset {ID}@dce01c9b: not in the cache"):
-        load_splits(source())
+        row_source(source()).load(0)
 
 
 def test_a_cache_that_holds_a_part_of_the_files_is_not_enough(
@@ -85,7 +85,7 @@ def test_a_cache_that_holds_a_part_of_the_files_is_not_enough(
     next(Path(constants.HF_HUB_CACHE).rglob("train-2.parquet")).unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StudyError, match="not in the cache"):
-        load_splits(source())
+        row_source(source()).load(0)
 
 
 def test_a_loading_script_is_refused_with_the_way_out(hub: Hub) -> None:
@@ -93,18 +93,18 @@ def test_a_loading_script_is_refused_with_the_way_out(hub: Hub) -> None:
     files = {"twitter-sentiment-analysis.py": b"raise SystemExit", "README.md": b"Tweets."}
     hub.add("datasets", id, files, commit=COMMIT)
     with pytest.raises(StudyError, match=r"loading script, which is not run.*URLs.*kind: files"):
-        load_splits(source(id=id))
+        row_source(source(id=id)).load(0)
     assert hub.sent(".py") == 0
 
 
 def test_a_pattern_of_no_file_is_told_what_there_is(hub: Hub, dataset: None) -> None:
     with pytest.raises(StudyError, match=rf"has no file train; it has README\.md, {FILE}"):
-        load_splits(source("train"))
+        row_source(source("train")).load(0)
 
 
 def test_another_number_of_rows_is_another_dataset(hub: Hub, dataset: None) -> None:
     with pytest.raises(StudyError, match=r"train has 3 rows, expected_rows\.train says 4"):
-        load_splits(source(expected_rows={"train": 4}))
+        row_source(source(expected_rows={"train": 4})).load(0)
     assert len(texts(source(expected_rows={"train": 3}))) == 3
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_not_read_and_leaves_the_cache(hub: Hub, dataset: None
     name = "train-2.parquet"
     hub.damages[name] = parquet("z")
     with pytest.raises(StudyError, match=rf"{name} was damaged.*run the stage again"):
-        load_splits(source())
+        row_source(source()).load(0)
     hub.damages.clear()
     assert texts(source()) == ["a", "b", "c"]
 
@@ -124,7 +124,7 @@ def test_a_damaged_file_is_not_read_and_leaves_the_cache(hub: Hub, dataset: None
 def test_what_is_not_there_is_named(hub: Hub, id: str, message: str) -> None:
     hub.add("datasets", ID, {FILE: parquet("x")})
     with pytest.raises(StudyError, match=message):
-        load_splits(source(id=id))
+        row_source(source(id=id)).load(0)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_a_gated_dataset_opens_with_its_token_alone(
     if token is not None:
         monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(StudyError, match=message):
-        load_splits(source())
+        row_source(source()).load(0)
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     assert texts(source()) == ["a"]

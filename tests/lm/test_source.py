@@ -10,6 +10,8 @@ import time
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast, get_args
 
 from runtime.errors import StudyError
 from runtime.files import write_json
@@ -17,18 +19,19 @@ from runtime.files import write_json
 import pytest
 import torch
 from huggingface_hub import constants, hf_hub_download, snapshot_download
+from pydantic import TypeAdapter
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hub import Hub
-from lm.source import look_up, place_base
-from settings.model import HubBase, PathBase
+from lm.source import BASE_KINDS, look_up, place_base
+from settings.base_model import BaseModelSection, BaseModelSource, HubBase, PathBase
 
 Usage = namedtuple("Usage", "total used free")
 STAGES = Path(__file__).resolve().parents[2] / "stages"
 BUFFER = 2**16  # bytes that a killed process may not have written yet
 
 
-def place(source: PathBase | HubBase, folder: Path) -> None:
+def place(source: BaseModelSource, folder: Path) -> None:
     """Put the base into `folder` as `preflight` and `base_model` do together."""
     place_base(source, look_up(source, folder).identity, folder)
 
@@ -67,6 +70,42 @@ def test_another_hash_is_refused(toy_base: Path, tmp_path: Path) -> None:
     source = PathBase(kind="path", path=str(toy_base), sha256="0" * 64)
     with pytest.raises(StudyError, match="the model changed"):
         place(source, tmp_path / "base")
+
+
+# --- kinds ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("section", get_args(get_args(BaseModelSection)[0]))
+def test_every_kind_that_a_profile_may_name_has_a_class(section: type[BaseModelSource]) -> None:
+    (kind,) = get_args(section.model_fields["kind"].annotation)
+    assert kind in BASE_KINDS
+    assert callable(section.provenance)
+
+
+def test_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
+    unknown = cast("BaseModelSource", SimpleNamespace(kind="torrent"))
+    for function in (look_up, place):
+        with pytest.raises(ValueError, match="the kind of base model 'torrent' has no class"):
+            function(unknown, tmp_path / "base")
+
+
+def test_a_base_model_is_named_with_what_pins_it() -> None:
+    package = {"name": "p", "version": "1", "sha256": "ab" * 32, "form": "wheel"}
+    sections: list[dict[str, object]] = [
+        {"kind": "path", "path": "models/a"},
+        {"kind": "path", "path": "models/a", "sha256": "ab" * 32},
+        {"kind": "hub", "id": "a/b", "revision": "main"},
+        {"kind": "package", "package": package, "gguf": "p/a.gguf"},
+    ]
+    adapter = TypeAdapter[BaseModelSource](BaseModelSection)
+    names = [adapter.validate_python(section).provenance().name for section in sections]
+    assert names == [
+        "models/a",
+        f"models/a (sha256 {'ab' * 32})",
+        "a/b at main",
+        f"p/a.gguf of package p 1 (wheel, sha256 {'ab' * 32})",
+    ]
+    assert base().provenance().hub_id == ID
 
 
 # --- from the Hub -----------------------------------------------------------------------------

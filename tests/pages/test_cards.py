@@ -1,6 +1,7 @@
 """Model cards: read by the Hub's own reader, licences that hold, text from settings as text."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,25 @@ import pytest
 from huggingface_hub import ModelCard
 from pydantic import TypeAdapter
 
+from measure.results import Results
 from measure.system_metrics import Answering, Figures, Labelled
-from pages.cards import (
-    Part,
-    Training,
-    card_markdown,
-    hub_id,
-    licence_of,
-    merged,
-    parts_of,
-    published,
-)
-from pages.report import ORIGINAL, TUNED
-from settings.model import BaseModelSource, HubBase, PathBase
+from pages import cards
+from pages.cards import KINDS, card_markdown, merged, published
+from pages.parts import Part, Training, licence_of, parts_of
+from settings.base_model import HubBase, PathBase
+from settings.provenance import Provenance
 from settings.read import Profile, Settings
 from settings.section import Origin
+from settings.sources import LabelledSource, Origins
 from settings.study import Compare
+from stats.confusion import METRICS
 from stats.estimate import Estimate
-from stats.verdicts import judge
+from stats.verdicts import compared, judge, primary_family
+from systems import Systems, Trained, systems_of
 
 REPO = Path(__file__).resolve().parents[2]
 MIXED = "mixed_fine_tuned"
+ALONE = "sentiment_fine_tuned"
 
 
 def _settings(profile: str, **changed: Any) -> Settings:
@@ -43,6 +42,11 @@ def _settings(profile: str, **changed: Any) -> Settings:
     return Settings(sections | changed)
 
 
+def _with_base(origins: Origins, **origin: str) -> Origins:
+    """The origins of a profile with another origin of the base model."""
+    return origins.model_copy(update={"base_model": Origin(**origin)})
+
+
 def _training(system: str) -> Training:
     general = {0: 30, 1: 10} if system == MIXED else {}
     account = {"steps": 1200, "tokens": 34567, "train_loss": 0.25, "validation_loss": 0.5}
@@ -53,7 +57,7 @@ def _training(system: str) -> Training:
 def _figures(right: Sequence[bool], bare: float) -> Figures:
     scored: list[str | None] = ["positive" if each else "negative" for each in right]
     share = Estimate(sum(right) / len(right), 0.25, 0.75)
-    labelled = Labelled(scored, share, share, share, share, share, {}, None, [])
+    labelled = Labelled(scored, {metric.key: share for metric in METRICS}, [], {}, None, [])
     cost = Estimate(bare, 0.0, 1.0)
     answering = Answering(
         *(50.0, share, share),
@@ -75,14 +79,18 @@ def _figures(right: Sequence[bool], bare: float) -> Figures:
 
 
 def _card(system: str, settings: Settings) -> str:
-    systems = {
-        ORIGINAL: _figures([True] * 10 + [False] * 30, 0.0),
-        TUNED[0]: _figures([True] * 39 + [False], 1.0),
-        TUNED[1]: _figures([True] * 38 + [False] * 2, 0.125),
-    }
-    scored = {name: each.labelled.scored for name, each in systems.items()}
-    verdicts = judge(["positive"] * 40, scored, 0.95, 0.01)
-    return card_markdown(system, settings, _training(system), systems, verdicts)
+    """The card of one of the tuned systems: the original is right on 10 of 40 rows, they on 39, 38, ..."""
+    declared = systems_of(settings.task)
+    metrics = {declared.original.name: _figures([True] * 10 + [False] * 30, 0.0)}
+    for wrong, tuned in enumerate(declared.tuned, start=1):
+        bare = 1.0 if wrong == 1 else 0.125
+        metrics[tuned.name] = _figures([True] * (40 - wrong) + [False] * wrong, bare)
+    scored = {name: each.labelled.scored for name, each in metrics.items()}
+    measured = Systems(settings.task, tuple(each for each in declared if each.name in metrics))
+    comparisons = compared(["positive"] * 40, scored, 0.95)
+    verdicts = judge(comparisons, primary_family(measured), 0.95, 0.01)
+    results = Results(measured, metrics, comparisons, verdicts, settings.labels, 0.95, 0.01)
+    return card_markdown(system, settings, _training(system), results)
 
 
 def _read(card: str) -> dict[str, Any]:
@@ -110,7 +118,7 @@ def _read(card: str) -> dict[str, Any]:
 def test_one_licence_besides_permissive_ones_rules(
     licences: list[str | None], ruling: str | None
 ) -> None:
-    parts = [Part("", "", Origin(licence=licence)) for licence in licences]
+    parts = [Part("", Provenance(""), Origin(licence=licence)) for licence in licences]
     assert licence_of(parts) == ruling
 
 
@@ -118,7 +126,7 @@ def test_alpaca_hands_its_licence_to_the_mixed_model_and_to_that_alone() -> None
     settings = _settings("mistral-7b")
     assert _read(_card(MIXED, settings))["license"] == "cc-by-nc-4.0"
     assert "CC-BY-NC-4.0, as it follows" in _card(MIXED, settings)
-    alone = _card("sentiment_fine_tuned", settings)  # of tweets whose licence is not known
+    alone = _card(ALONE, settings)  # of tweets whose licence is not known
     assert _read(alone)["license"] == "other"
     assert "Not known. Each part" in alone
     assert "CC-BY-NC" not in alone
@@ -127,19 +135,22 @@ def test_alpaca_hands_its_licence_to_the_mixed_model_and_to_that_alone() -> None
 @pytest.mark.parametrize("profile", ["pocket", "laptop", "mistral-7b"])
 def test_of_every_shipped_profile_the_mixed_model_has_a_licence(profile: str) -> None:
     settings = _settings(profile)
-    parts = parts_of(settings.base_model, settings.sources, _training(MIXED))
+    parts = parts_of(settings.base_model, settings.sources, settings.origins, _training(MIXED))
     assert [part.rows for part in parts] == [None, 600, 30, 10]
     assert licence_of(parts) == ("apache-2.0" if profile == "pocket" else "cc-by-nc-4.0")
 
 
 def test_licences_that_disagree_are_left_to_the_list() -> None:
-    base = HubBase(kind="hub", id="a/b", revision="0" * 40, licence="llama3.1")
-    data = _read(_card(MIXED, _settings("mistral-7b", base_model=base)))
+    settings = _settings("mistral-7b")
+    settings.base_model = HubBase(kind="hub", id="a/b", revision="0" * 40)
+    settings.origins = _with_base(settings.origins, licence="llama3.1")
+    data = _read(_card(MIXED, settings))
     assert (data["license"], data["license_name"]) == ("other", "several-see-below")
-    data = _read(_card("sentiment_fine_tuned", _settings("mistral-7b", base_model=base)))
+    data = _read(_card(ALONE, settings))
     assert (data["license"], data["license_name"]) == ("other", "llama3.1")
-    silent = PathBase(kind="path", path="models/mine")
-    card = _card(MIXED, _settings("mistral-7b", base_model=silent))
+    settings.base_model = PathBase(kind="path", path="models/mine")
+    settings.origins = _with_base(settings.origins)
+    card = _card(MIXED, settings)
     assert "For a part above no licence is stated" in card
     assert "base model: models/mine; licence not stated" in card
 
@@ -178,7 +189,39 @@ def test_rows_that_are_no_dataset_of_the_hub_are_not_passed_off_as_one() -> None
     ],
 )
 def test_a_page_of_the_hub_names_its_id(url: str | None, found: str | None) -> None:
-    assert hub_id(Origin(url=url)) == found
+    assert Part("", Provenance(""), Origin(url=url)).hub_id == found
+    assert Part("", Provenance("", hub_id="own/id"), Origin(url=url)).hub_id == "own/id"
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def test_origins_belong_to_sources_by_their_place() -> None:
+    settings = _settings("mistral-7b")
+    tables, tasks = settings.sources.general
+    origins = settings.origins.model_copy(
+        update={"general": [Origin(), settings.origins.general[0]]}
+    )
+    sources = settings.sources.model_copy(update={"general": [tasks, tables]})
+    training = replace(_training(MIXED), general={0: 10, 1: 30})
+    *_, first, second = parts_of(settings.base_model, sources, origins, training)
+    assert first.provenance.name == "tasks made by the study's own programs"
+    assert (first.licence, first.rows) == ("Apache-2.0", 10)
+    assert second.provenance.hub_id == "tatsu-lab/alpaca"
+    assert (second.licence, second.rows) == ("CC-BY-NC-4.0", 30)
+
+
+def test_a_source_without_an_origin_has_no_known_licence() -> None:
+    settings = _settings("mistral-7b")
+    *_, alpaca, tasks = parts_of(settings.base_model, settings.sources, Origins(), _training(MIXED))
+    assert (alpaca.licence, tasks.licence) == (None, "Apache-2.0")
+
+
+def test_a_source_whose_rows_are_not_trained_on_is_no_part() -> None:
+    settings = _settings("mistral-7b")
+    training = replace(_training(MIXED), general={1: 10})
+    parts = parts_of(settings.base_model, settings.sources, settings.origins, training)
+    assert [part.rows for part in parts] == [None, 600, 10]
 
 
 # --- text ---------------------------------------------------------------------------------------
@@ -209,7 +252,7 @@ def test_a_card_tells_gain_cost_parts_settings_and_whom_to_cite() -> None:
 
 
 def test_a_model_card_of_labelled_alone_names_no_general_instructions() -> None:
-    card = _card("sentiment_fine_tuned", _settings("pocket"))
+    card = _card(ALONE, _settings("pocket"))
     assert (
         "fine-tuned on 600 labelled rows (negative, positive) written as instructions alone" in card
     )
@@ -219,8 +262,9 @@ def test_a_model_card_of_labelled_alone_names_no_general_instructions() -> None:
 
 def test_text_from_settings_is_text() -> None:
     nasty = "| <b>x</b> [a](b) `y`\n---\n```python\n## How to load it\n\"': {z: *w}"
-    base = PathBase(kind="path", path=nasty, cite=nasty)
-    card = _card(MIXED, _settings("pocket", base_model=base))
+    settings = _settings("pocket", base_model=PathBase(kind="path", path=nasty))
+    settings.origins = _with_base(settings.origins, cite=nasty)
+    card = _card(MIXED, settings)
     assert _read(card)["library_name"] == "peft"
     _, _, text = card.split("---\n", 2)
     assert "<b>" not in text
@@ -273,6 +317,79 @@ def test_a_merged_models_card_is_that_of_a_whole_model() -> None:
     assert "in 4 bits (NF4" not in card
 
 
+# --- systems --------------------------------------------------------------------------------------
+
+
+def _declare(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Declare other tuned systems than the study's."""
+    before = systems_of("sentiment")
+    tuned = [
+        Trained(
+            name=name,
+            short=name.removesuffix("_fine_tuned"),
+            title=name,
+            kind="tuned",
+            rows=Path("data/mixed/train.parquet"),
+            folder=Path(f"models/{name}"),
+        )
+        for name in names
+    ]
+    declared = Systems("sentiment", (before.original, *tuned))
+    monkeypatch.setattr(cards, "systems_of", lambda task: declared)
+    monkeypatch.setitem(globals(), "systems_of", lambda task: declared)
+
+
+def test_a_card_compares_with_every_other_tuned_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(monkeypatch, "a_fine_tuned", "b_fine_tuned", "c_fine_tuned")
+    text = _card("b_fine_tuned", _settings("pocket")).replace("\\", "")
+    assert "Beside the other tuned models: " in text
+    for rival in ("a_fine_tuned", "c_fine_tuned"):
+        assert f"cannot tell b_fine_tuned from {rival}" in text
+        assert f"\n| {rival} |" in text
+    assert "dvc repro train_b\n" in text
+
+
+def test_the_only_tuned_system_is_compared_with_the_original_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _declare(monkeypatch, "a_fine_tuned")
+    text = _card("a_fine_tuned", _settings("pocket"))
+    assert "Beside the other" not in text
+    assert "Fine-tuning helped a" in text
+
+
+@pytest.mark.parametrize("profile", ["pocket", "mistral-7b"])
+def test_a_card_of_another_task_says_its_name_and_no_other(profile: str) -> None:
+    settings = _settings(profile, task="emotion")
+    plain = PathBase(kind="path", path="models/mine")
+    settings.base_model = plain
+    settings.origins = Origins()
+    section = {
+        "kind": "files",
+        "splits": {"train": "data/raw/letters.csv"},
+        "columns": {"text": "text", "label": "label"},
+        "label_values": {0: "negative", 1: "positive"},
+        "validation_share": 0.1,
+        "test_share": 0.1,
+    }
+    labelled = TypeAdapter(LabelledSource).validate_python(section)
+    settings.sources = settings.sources.model_copy(update={"labelled": labelled})
+    card = _card("emotion_fine_tuned", settings)
+    assert "for the task emotion, fine-tuned on 600 labelled rows" in card
+    assert "dvc repro train_emotion" in card
+    for text in (
+        card,
+        published(card, "me/mine", plain, settings.precision, "c0" * 20),
+        merged(card, "exports/emotion_fine_tuned", "Proved."),
+    ):
+        assert "sentiment" not in text.lower()
+        assert "tweet" not in text.lower()
+
+
+def test_every_kind_of_trained_system_has_a_card() -> None:
+    assert {system.kind for system in systems_of("sentiment").tuned} <= KINDS.keys()
+
+
 # --- the settings behind them -------------------------------------------------------------------
 
 
@@ -281,6 +398,5 @@ def test_a_merged_models_card_is_that_of_a_whole_model() -> None:
     [{"licence": "see file"}, {"url": "javascript:x"}, {"url": "https://a b"}, {"cite": ""}],
 )
 def test_what_is_no_licence_or_address_is_refused(changed: dict[str, str]) -> None:
-    given = {"kind": "path", "path": "a", **changed}
     with pytest.raises(ValueError, match=next(iter(changed))):
-        TypeAdapter(BaseModelSource).validate_python(given)
+        Origin.model_validate(changed)

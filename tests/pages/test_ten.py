@@ -2,7 +2,7 @@
 
 import json
 
-from pages.tables import WIDTH
+from pages.console import WIDTH
 from pages.ten import TenAnswers, ten_console, ten_json, ten_markdown
 from stats.estimate import Estimate
 

@@ -34,7 +34,7 @@ from rows.checks import (
     take_rows,
 )
 from rows.prepared import REJECTED
-from rows.sources import RawRow
+from rows.reading import RawRow
 from rows.tables import table_of
 from settings.sources import GeneralFiles, GeneralRows, LabelledRows
 
@@ -607,7 +607,7 @@ def test_a_smaller_draw_is_part_of_a_larger_one() -> None:
 def test_splits_do_not_depend_on_how_python_hashes(repo: Path) -> None:
     script = """
 from rows.checks import Row, SPLITS, check_splits, remove_leaks, take_rows
-from rows.sources import RawRow
+from rows.reading import RawRow
 rows = [RawRow("s", n, {"key": str(n % 90), "stratum": "abc"[n % 3]}) for n in range(120)]
 check = lambda raw: Row(raw.source, raw.number, raw.values["key"], raw.values["stratum"], {})
 done = check_splits({"train": rows}, check, {"validation": .2, "test": .3}, 7)

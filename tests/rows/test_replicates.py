@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from runtime.yaml_file import read_yaml
+
 import pytest
 
 from rows.replicates import TRAINING_ROWS, recipe_of
-from settings.model import PathBase, Precision
+from settings.base_model import PathBase
+from settings.model import Precision, Train
 
 
 @pytest.fixture(autouse=True)
@@ -18,11 +21,20 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_whose_the_base_is_makes_no_other_recipe() -> None:
+def test_another_base_makes_another_recipe() -> None:
     base = PathBase(kind="path", path="models/toy")
-    told = PathBase(kind="path", path="models/toy", licence="MIT", url="https://a.b", cite="A, B")
-    assert recipe_of(told) == recipe_of(base)
+    assert recipe_of(base) == recipe_of(PathBase(kind="path", path="models/toy"))
     assert recipe_of(base) != recipe_of(PathBase(kind="path", path="models/other"))
+
+
+def test_settings_that_change_no_adapter_make_no_other_recipe(repo: Path) -> None:
+    content = read_yaml(repo / "profiles/pocket.yaml")
+    assert isinstance(content, dict)
+    train = Train.model_validate(content["train"])
+    before = recipe_of(train)
+    for key in Train.UNTRACKED:
+        assert recipe_of(train.model_copy(update={key: 7})) == before
+    assert recipe_of(train.model_copy(update={"epochs": 7})) != before
 
 
 def test_another_setting_or_other_rows_make_another_recipe() -> None:

@@ -1,9 +1,10 @@
-"""What rows.sources promises: each kind of file read as it stands, or a clear end."""
+"""What rows.sources promises: every kind of source read, named and counted, or a clear error."""
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast, get_args
 
 from runtime.errors import StudyError
 
@@ -13,8 +14,19 @@ import pytest
 from pydantic import TypeAdapter
 
 from rows import sources
-from rows.sources import RawRow, load_splits, require_columns
-from settings.sources import FilesSource, PackageSource
+from rows.reading import RawRow, require_columns
+from rows.sources import SOURCE_KINDS, row_source
+from settings.provenance import Provenance
+from settings.sources import (
+    FilesSource,
+    GeneralSource,
+    HubSource,
+    LabelledSource,
+    PackageSource,
+    SourceSettings,
+    TasksSource,
+)
+from tasks.families import FAMILIES, make_tasks
 
 ROWS = [{"text": "I like it", "label": "1"}, {"text": "ça va, \u201cmerci\u201d 👍", "label": "0"}]
 
@@ -33,7 +45,7 @@ def read(pattern: str, sha256: str | None = None, **reading: object) -> list[Raw
     source = TypeAdapter(FilesSource).validate_python(
         {"kind": "files", "splits": {"train": pattern}, "sha256": pins, "reading": reading}
     )
-    return load_splits(source)["train"]
+    return row_source(source).load(0)["train"]
 
 
 def values(rows: list[RawRow]) -> list[dict[str, Any]]:
@@ -292,9 +304,9 @@ def test_the_ratings_of_a_second_file_are_joined_by_id(
     members({"rows.tsv": rows, "raters.tsv": b"2\t[1, 2]\n1\t[0, 4]\nragged\n"})
     ratings = {"member": ["raters.tsv"], "header": ["key", "all"], "id": "key", "column": "all"}
     with pytest.raises(StudyError, match=r"rows\.tsv: has no column key; it has id, text"):
-        load_splits(package_source(ratings=ratings))
+        row_source(package_source(ratings=ratings)).load(0)
     ratings |= {"header": ["id", "all"], "id": "id"}
-    train = load_splits(package_source(ratings=ratings))["train"]
+    train = row_source(package_source(ratings=ratings)).load(0)["train"]
     assert [row.ratings for row in train] == ["[0, 4]", "[1, 2]", None, None]
     assert train[0].values == {"id": "1", "text": "a", "ratings": "mine"}
 
@@ -304,4 +316,75 @@ def test_an_empty_split_of_a_package_names_the_package(
 ) -> None:
     members({"rows.tsv": b"id\ttext\n"})
     with pytest.raises(StudyError, match="package rows==1: the split train is empty"):
-        load_splits(package_source())
+        row_source(package_source()).load(0)
+
+
+# --- tasks made by program ----------------------------------------------------------------------
+
+TASKS = TasksSource(kind="tasks", train=24, test_seen=12, test_held_out=7)
+
+
+def test_tasks_are_train_rows_of_seen_families_and_test_rows_of_all() -> None:
+    splits = row_source(TASKS).load(42)
+    assert {split: len(rows) for split, rows in splits.items()} == {"train": 24, "test": 19}
+    seen = [family for family in FAMILIES if not family.held_out]
+    held_out = {family.name for family in FAMILIES if family.held_out}
+    assert [row.values["instruction"] for row in splits["train"]] == [
+        task.instruction for task in make_tasks(24, 42, seen)
+    ]
+    assert [row.values["family"] in held_out for row in splits["test"]] == [False] * 12 + [True] * 7
+    assert [row.number for row in splits["train"]] == list(range(1, 25))
+
+
+def test_the_seed_decides_the_tasks() -> None:
+    assert row_source(TASKS).load(1) == row_source(TASKS).load(1)
+    assert row_source(TASKS).load(1) != row_source(TASKS).load(2)
+
+
+# --- where rows come from -----------------------------------------------------------------------
+
+
+def _sections(union: Any) -> list[type[SourceSettings]]:
+    """The settings classes of an annotated union."""
+    return list(get_args(get_args(union)[0]))
+
+
+@pytest.mark.parametrize("section", [*_sections(LabelledSource), *_sections(GeneralSource)])
+def test_every_kind_that_a_profile_may_name_has_a_class(section: type[SourceSettings]) -> None:
+    (kind,) = get_args(section.model_fields["kind"].annotation)
+    source = SOURCE_KINDS[kind](section.model_construct(kind=kind))
+    assert callable(source.load)
+    assert callable(source.provenance)
+
+
+def test_only_tasks_are_called_made_by_the_studys_programs() -> None:
+    made = row_source(TASKS).provenance()
+    assert made == Provenance("tasks made by the study's own programs", licence="Apache-2.0")
+
+
+def test_a_package_is_named_with_its_version_and_hash() -> None:
+    assert row_source(package_source()).provenance() == Provenance(
+        f"package rows 1 (sdist, sha256 {'ab' * 32})"
+    )
+
+
+def test_files_are_named_with_the_hashes_that_pin_them() -> None:
+    section = {
+        "kind": "files",
+        "splits": {"train": "a.csv", "test": "data/raw/b.csv"},
+        "sha256": {"train": "ab" * 32},
+    }
+    source = row_source(TypeAdapter(FilesSource).validate_python(section))
+    assert source.provenance() == Provenance(f"a.csv (sha256 {'ab' * 32}), data/raw/b.csv")
+
+
+def test_a_dataset_of_the_hub_is_named_at_its_commit() -> None:
+    section = {"kind": "hub", "id": "a/b", "revision": "0" * 40, "splits": {"train": "x"}}
+    source = row_source(TypeAdapter(HubSource).validate_python(section))
+    assert source.provenance() == Provenance(f"a/b at {'0' * 40}", hub_id="a/b")
+
+
+def test_an_unknown_kind_is_an_error_and_no_false_origin() -> None:
+    unknown = cast("SourceSettings", SimpleNamespace(kind="survey", splits={}))
+    with pytest.raises(ValueError, match="the kind of source 'survey' has no class"):
+        row_source(unknown)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import StudyError
+from runtime.files import write_json
 
 import export
 import export_gguf
@@ -21,13 +22,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from lm.gguf_file import write_gguf
 from lm.merging import load_merged, load_unmerged, write_merged
-from pages.cards import LOADING, PROMPTS
+from pages.adapter_card import PROMPTS
+from pages.cards import LOADING
 from prompts.format import write_prompt
-from prompts.templates import read_templates
+from prompts.templates import POOL, read_templates
 from rows.instructions import INSTRUCTIONS
 from rows.tables import table_of, write_table
 from settings.model import Precision
 from settings.read import read_settings
+from systems import systems_of
 
 SYSTEM = "mixed_fine_tuned"
 LABELS = ["negative", "positive"]
@@ -86,6 +89,7 @@ def _prepare(folder: Path, base: Path) -> None:
     shutil.copytree(base, folder / "models/base")
     _write_adapter(base, folder / "models" / SYSTEM)
     pool = read_templates(folder / "templates/sentiment.yaml", LABELS)
+    write_json(folder / POOL, {"templates": [template.model_dump() for template in pool]})
     rows = [
         {
             "row_id": f"test-{at}",
@@ -203,9 +207,10 @@ def test_an_adapter_over_four_bits_is_merged_into_what_it_was_evaluated_over(
     # Nearer to the evaluated model than a merge into the weights that the four bits round.
     other = Precision(dtype="bfloat16", quantization="none")
     write_merged(study / "models/base", study / "models" / SYSTEM, other, study / "other")
-    settings = read_settings("prompt_format", "instructify", "labels", "precision", "evaluate")
+    settings = read_settings("task", "prompt_format", "labels", "precision", "evaluate")
     rows = export.read_rows(ROWS)
-    expected = export.score_adapter(SYSTEM, rows, settings)
+    tuned = export.tuned_system(SYSTEM, settings.task, ROWS)
+    expected = export.score_adapter(tuned, rows, settings)
     found = export.score(load_merged(study / "other"), study / "other", "other", rows, settings)
     unrounded = export.compare(rows, expected, found, settings, 1.0)
     assert unrounded.largest is not None
@@ -313,6 +318,18 @@ def test_a_wrong_argument_or_a_missing_model_is_named(
 ) -> None:
     with pytest.raises(StudyError, match=said):
         _main(monkeypatch, *arguments)
+
+
+def test_the_systems_are_those_of_the_profiles_task(
+    study: Path, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(study / "profiles/small.yaml", "task", "emotion")
+    names = ", ".join(system.name for system in systems_of("emotion").tuned)
+    assert names.startswith("emotion_fine_tuned, ")
+    with pytest.raises(StudyError, match=f"no tuned model; there is {names}"):
+        _main(monkeypatch, "sentiment_fine_tuned")
+    with pytest.raises(StudyError, match="models/base: does not exist"):
+        _main(monkeypatch, "emotion_fine_tuned")
 
 
 # --- GGUF; the whole way needs llama-cpp-python, and LLAMA_CPP set to a checkout of llama.cpp ------

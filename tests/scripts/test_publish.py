@@ -15,7 +15,8 @@ from huggingface_hub import ModelCard, constants
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from pages.cards import LOADING, PROMPTS
+from pages.adapter_card import PROMPTS
+from pages.cards import LOADING
 from uploads import UploadHub
 
 SYSTEM = "mixed_fine_tuned"

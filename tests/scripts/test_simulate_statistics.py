@@ -9,6 +9,8 @@ import pytest
 import simulate_statistics
 from simulate_statistics import exact_test, tango, wilson
 
+from stats.verdicts import primary_family
+
 TEXT = (Path(__file__).resolve().parents[2] / "docs/statistics.md").read_text(encoding="utf-8")
 
 
@@ -28,7 +30,7 @@ def _columns(name: str) -> dict[str, list[str]]:
     [
         ("Wilson", "coverage"),
         ("Tango", "coverage"),
-        *(("bootstrap", figure) for figure in ("F1", "precision", "recall", "macro-F1")),
+        *(("bootstrap", figure) for figure in simulate_statistics.BOOTSTRAPPED.values()),
     ],
 )
 def test_the_intervals_cover_what_they_say(name: str, column: str) -> None:
@@ -58,6 +60,8 @@ def test_the_exact_test_never_errs_above_its_level_nor_do_verdicts() -> None:
     # Simulated: a level of 5% shows as 5% give or take the draws' error.
     assert max(_shares(_columns("exact test")["false alarms"])) <= 5.3
     assert max(_shares(_columns("verdicts")["false alarms"])) <= 5
+    family = primary_family(simulate_statistics.STUDY)
+    assert set(_columns("verdicts")["tests"]) == {str(family.tests)} == {"5"}
 
 
 @pytest.mark.parametrize(

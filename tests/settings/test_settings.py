@@ -96,6 +96,20 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         5,
         ["general.1.trian is no", "allowed here: kind, train, test_seen, test_held_out; did"],
     ),
+    # origins: a typo is named where it stands, not as a kind of source
+    (
+        PROFILE,
+        "origins",
+        {"labelled": {"licens": "MIT"}},
+        ["origins.labelled.licens is no setting"],
+    ),
+    (PROFILE, "origins", {"general": [{"ur": "x"}]}, ["origins.general.0.ur is no", "mean url?"]),
+    (
+        PROFILE,
+        "origins",
+        {"general": [{"cite": ""}]},
+        ["origins.general.0.cite = ''", "at least 1"],
+    ),
     # sources: columns, labels, bands
     (PROFILE, f"{LABELLED}.columns.rating", "r", [f"{LABELLED}.columns: give either label or"]),
     (PROFILE, f"{LABELLED}.columns.label", ..., [f"{LABELLED}.columns: give either label or"]),

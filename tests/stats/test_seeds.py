@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from stats.seeds import judge_over_seeds, over_seeds
+from stats.seeds import Right, compared_over_seeds, over_seeds
+from stats.verdicts import Family, Verdict, judge
 
 
 def test_one_training_gives_no_interval() -> None:
@@ -53,23 +54,51 @@ def _right(*shares: float) -> np.ndarray:
     return np.array([np.arange(1000) < 1000 * share for share in shares])
 
 
+def _judged(right: dict[str, Right], family: Family) -> list[Verdict]:
+    return judge(compared_over_seeds(right, 0.95), family, 0.95, 0.01)
+
+
 def test_a_verdict_holds_over_seeds_where_the_seeds_agree() -> None:
     right = {"original": _right(0.6, 0.6, 0.6), "tuned": _right(0.9, 0.91, 0.89)}
-    (found,) = judge_over_seeds(right, ["tuned"], 0.95, 0.01)
-    assert (found.first, found.second, found.kind) == ("original", "tuned", "worse")
-    assert found.by_seed == pytest.approx([-0.3, -0.31, -0.29])
-    assert found.difference.value == pytest.approx(-0.3)
+    (found,) = _judged(right, Family([("original", "tuned")]))
+    assert found.kind == "worse"
+    assert found.comparison.by_seed == pytest.approx([-0.3, -0.31, -0.29])
+    assert found.comparison.difference == pytest.approx(-0.3)
+    assert found.sentence.startswith("original is worse than tuned: -30.0 points [")
+    assert found.sentence.endswith("] over seeds (-30.0, -31.0, -29.0)")
+    (turned,) = _judged(right, Family([("tuned", "original")]))
+    assert turned.kind == "better"
+    assert turned.comparison.by_seed == pytest.approx([0.3, 0.31, 0.29])
 
 
 def test_seeds_that_disagree_cannot_tell() -> None:
     right = {"one": _right(0.9, 0.95, 0.85), "other": _right(0.89, 0.89, 0.93)}
-    (found,) = judge_over_seeds(right, ["one", "other"], 0.95, 0.01)
+    (found,) = _judged(right, Family([("one", "other")]))
     assert found.kind == "cannot tell"
 
 
-def test_pairs_without_a_training_are_left_out_and_equal_ones_divide_by_nothing() -> None:
+def test_equal_systems_divide_by_nothing() -> None:
     right = {name: _right(0.5, 0.5, 0.5) for name in ("a", "b", "tuned")}
-    found = judge_over_seeds(right, ["tuned"], 0.95, 0.01)
-    assert [(each.first, each.second) for each in found] == [("a", "tuned"), ("b", "tuned")]
-    assert {each.kind for each in found} == {"no difference larger"}
+    family = Family([("a", "tuned"), ("b", "tuned")], [("tuned", ["a", "b"])])
+    found = _judged(right, family)
+    assert [each.kind for each in found] == [*["no difference larger"] * 2, "cannot tell"]
     assert all(each.p == 1 for each in found)
+
+
+def test_better_than_all_rivals_over_seeds_needs_every_rival() -> None:
+    right = {
+        "tuned": _right(0.9, 0.91, 0.89),
+        "far": _right(0.6, 0.6, 0.6),
+        "near": _right(0.88, 0.88, 0.88),
+    }
+    for rivals, kind in ((["far"], "better"), (["far", "near"], "cannot tell")):
+        (found,) = _judged(right, Family([], [("tuned", rivals)]))
+        assert found.kind == kind
+        assert found.comparison.second == rivals[-1]
+
+
+def test_a_single_training_has_no_verdict() -> None:
+    right = {"original": _right(0.1), "tuned": _right(0.9)}
+    (found,) = _judged(right, Family([("tuned", "original")]))
+    assert (found.kind, found.p) == ("cannot tell", 1.0)
+    assert "(no interval) over seeds (+80.0)" in found.sentence

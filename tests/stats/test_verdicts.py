@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from stats.verdicts import Verdict, judge
+from stats.verdicts import (
+    WORDINGS,
+    Family,
+    Verdict,
+    compared,
+    comparison_of,
+    judge,
+    verdict_kind,
+)
 
 MARGIN = 0.01
 
@@ -18,7 +27,8 @@ def _rows(n: int, first_alone: int, second_alone: int) -> tuple[list[str], dict[
 
 
 def _verdict(n: int, first_alone: int, second_alone: int) -> Verdict:
-    (found,) = judge(*_rows(n, first_alone, second_alone), 0.95, MARGIN)
+    comparisons = compared(*_rows(n, first_alone, second_alone), 0.95)
+    (found,) = judge(comparisons, Family([("first", "second")]), 0.95, MARGIN)
     return found
 
 
@@ -61,7 +71,10 @@ def test_a_narrow_interval_around_nothing_is_no_difference_larger_than_the_margi
 
 def test_an_interval_that_leaves_the_margin_on_one_side_alone_cannot_tell() -> None:
     for found in (_verdict(1000, 4, 10), _verdict(1000, 10, 4)):
-        assert min(abs(found.low), abs(found.high)) < MARGIN < max(abs(found.low), abs(found.high))
+        low, high = found.comparison.low, found.comparison.high
+        assert low is not None
+        assert high is not None
+        assert min(abs(low), abs(high)) < MARGIN < max(abs(low), abs(high))
         assert found.kind == "cannot tell"
 
 
@@ -69,7 +82,7 @@ def test_an_interval_that_leaves_the_margin_on_one_side_alone_cannot_tell() -> N
 def test_identical_predictions_are_told_apart_by_nothing(n: int) -> None:
     found = _verdict(n, 0, 0)
     assert found.kind == ("no difference larger" if n == 5000 else "cannot tell")
-    assert found.difference == 0
+    assert found.comparison.difference == 0
     assert found.p == 1
     assert "-0.0 points" not in found.sentence
     if n == 1:
@@ -80,31 +93,115 @@ def test_identical_predictions_are_told_apart_by_nothing(n: int) -> None:
 
 def test_what_holm_takes_back_is_said() -> None:
     expected, pair = _rows(1000, 20, 7)
-    (alone,) = judge(expected, pair, 0.95, MARGIN)
-    assert alone.kind == "better"
     several = {**pair, **{f"other{at}": pair["first"] for at in range(5)}}
-    found = judge(expected, several, 0.95, MARGIN)
-    among = found[0]
-    assert (among.first, among.second, among.kind) == ("first", "second", "cannot tell")
+    comparisons = compared(expected, several, 0.95)
+    (single,) = judge(comparisons, Family([("first", "second")]), 0.95, MARGIN)
+    assert single.kind == "better"
+    family = Family([("first", "second"), *((f"other{at}", "second") for at in range(5))])
+    among = judge(comparisons, family, 0.95, MARGIN)[0]
+    assert among.kind == "cannot tell"
     assert "the interval leaves out 0, but exact McNemar p" in among.sentence
-    assert "(Holm, 21 pairs)" in among.sentence
+    assert "(Holm, 6 tests)" in among.sentence
+    assert among.p == pytest.approx(6 * single.p)
 
 
-def test_every_pair_is_judged_once_in_the_systems_order() -> None:
+def test_every_pair_is_compared_once_in_the_systems_order() -> None:
     expected, pair = _rows(100, 3, 2)
-    systems = dict.fromkeys("abcd", pair["first"])
-    pairs = [(each.first, each.second) for each in judge(expected, systems, 0.95, MARGIN)]
-    assert pairs == [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d")]
+    comparisons = compared(expected, dict.fromkeys("abcd", pair["first"]), 0.95)
+    pairs = [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d")]
+    assert list(comparisons) == pairs
+    assert [(each.first, each.second) for each in comparisons.values()] == pairs
+
+
+def test_a_family_is_judged_first_minus_second_and_no_other_pair_counts() -> None:
+    expected, pair = _rows(1000, 310, 15)
+    systems = {**pair, "third": pair["second"]}
+    comparisons = compared(expected, systems, 0.95)
+    (found,) = judge(comparisons, Family([("second", "first")]), 0.95, MARGIN)
+    assert (found.comparison.first, found.kind, found.tests) == ("second", "worse", 1)
+    assert found.p == comparison_of(comparisons, "first", "second").p
+
+
+def _against_all(*alone: tuple[int, int], n: int = 1000) -> Verdict:
+    """A system against rivals: (rows that only the system has right, only the rival)."""
+    most = max(only_rival for _, only_rival in alone)
+    expected = ["yes"] * n
+    tuned = ["no"] * most + ["yes"] * (n - most)
+    rivals = {
+        f"rival{at}": ["yes"] * b + ["no"] * (most - b) + ["no"] * a + ["yes"] * (n - most - a)
+        for at, (a, b) in enumerate(alone)
+    }
+    comparisons = compared(expected, {"tuned": tuned, **rivals}, 0.95)
+    (found,) = judge(comparisons, Family([], [("tuned", list(rivals))]), 0.95, MARGIN)
+    return found
+
+
+def test_better_than_all_needs_the_largest_p_to_be_significant() -> None:
+    found = _against_all((310, 15), (60, 15), (200, 0))
+    assert found.kind == "better"
+    assert found.p == pytest.approx(binomtest(15, 75).pvalue)
+    assert found.comparison.second == "rival1"
+    assert found.sentence.startswith(
+        "tuned is better than every system without fine-tuning: 4.5 points ["
+    )
+    assert "] to the nearest, rival1, exact McNemar p = " in found.sentence
+
+
+def test_a_single_equal_rival_takes_better_than_all_back() -> None:
+    found = _against_all((310, 15), (20, 15))
+    assert found.kind == "cannot tell"
+    assert found.sentence.startswith("tuned is not shown to be ahead of every system without ")
+    assert "better" not in found.sentence
+
+
+def test_a_rival_that_is_ahead_makes_p_one() -> None:
+    found = _against_all((310, 15), (15, 100))
+    assert (found.kind, found.p) == ("cannot tell", 1.0)
+    assert found.comparison.difference == pytest.approx(-0.085)
+
+
+def test_holm_runs_over_pairs_and_tests_against_all_together() -> None:
+    expected, pair = _rows(1000, 20, 7)
+    comparisons = compared(expected, pair, 0.95)
+    family = Family([("first", "second")], [("first", ["second"])])
+    verdicts = judge(comparisons, family, 0.95, MARGIN)
+    p = comparisons["first", "second"].p
+    assert family.tests == 2
+    assert [verdict.p for verdict in verdicts] == pytest.approx([2 * p, 2 * p])
+    assert [verdict.tests for verdict in verdicts] == [2, 2]
+
+
+def test_one_rule_and_one_table_of_wordings_hold_every_kind() -> None:
+    assert verdict_kind(0.04, 0.1, 0.05, 0.15, MARGIN, 0.05) == "better"
+    assert verdict_kind(0.04, -0.1, -0.15, -0.05, MARGIN, 0.05) == "worse"
+    assert verdict_kind(0.05, 0.1, 0.05, 0.15, MARGIN, 0.05) == "cannot tell"
+    assert verdict_kind(0.5, 0.001, -0.01, 0.01, MARGIN, 0.05) == "no difference larger"
+    assert verdict_kind(0.5, 0.001, -0.01, 0.011, MARGIN, 0.05) == "cannot tell"
+    assert verdict_kind(1.0, 0.0, None, None, MARGIN, 0.05) == "cannot tell"
+    assert list(WORDINGS) == ["better", "worse", "no difference larger", "cannot tell"]
+
+
+def test_names_are_text_in_every_wording() -> None:
+    expected, pair = _rows(1000, 310, 15)
+    names = {"{first}{x}": pair["first"], "{0}%s": pair["second"]}
+    comparisons = compared(expected, names, 0.95)
+    family = Family([("{first}{x}", "{0}%s")], [("{first}{x}", ["{0}%s"])])
+    for verdict in judge(comparisons, family, 0.95, MARGIN):
+        assert verdict.sentence.startswith("{first}{x} is better than ")
+        assert verdict.gain == "Fine-tuning helped {first}{x}"
 
 
 def test_systems_that_differ_by_chance_alone_are_seldom_told_apart() -> None:
     draws = np.random.default_rng(11)
     alarms = 0
+    names = [str(at) for at in range(4)]
+    family = Family([("1", "0"), ("2", "0"), ("1", "2")], [("1", ["0", "3"]), ("2", ["0", "3"])])
     for _ in range(200):
         right = draws.random((4, 300)) < 0.85
         systems = {
-            str(at): ["yes" if each else "no" for each in row] for at, row in enumerate(right)
+            name: ["yes" if each else "no" for each in row]
+            for name, row in zip(names, right, strict=True)
         }
-        found = judge(["yes"] * 300, systems, 0.95, MARGIN)
+        found = judge(compared(["yes"] * 300, systems, 0.95), family, 0.95, MARGIN)
         alarms += any(each.kind in ("better", "worse") for each in found)
     assert alarms <= 10

@@ -1,0 +1,132 @@
+"""The content of `metrics/compare.json`, `metrics/systems.json` and `metrics/headline.json`."""
+
+from typing import Any, TypedDict
+
+from measure.results import Results
+from measure.system_metrics import Figures
+from stats.confusion import METRICS
+from stats.estimate import Estimate
+from stats.verdicts import Kind
+
+# Of a language model's answers: these have an interval.
+ANSWERING = (
+    *("free", "shifted", "invalid", "bare_label", "hundred"),
+    *("exact_seen", "exact_held_out", "forgotten"),
+)
+
+SystemNumbers = dict[str, float | int | None]
+
+
+class PairNumbers(TypedDict):
+    """Accuracy of the first system minus the second, with its interval."""
+
+    difference: float
+    low: float | None
+    high: float | None
+
+
+class PrimaryNumbers(PairNumbers):
+    """A primary comparison: its verdict, and p adjusted by Holm.
+
+    Against all free systems, the difference is the one to the nearest of them.
+    """
+
+    verdict: Kind
+    p: float
+
+
+class CompareMetrics(TypedDict):
+    """`metrics/compare.json`: systems by name, pairs and primary comparisons by "first - second"."""
+
+    systems: dict[str, SystemNumbers]
+    pairs: dict[str, PairNumbers]
+    primary: dict[str, PrimaryNumbers]
+
+
+def compare_metrics(results: Results) -> CompareMetrics:
+    """Every metric of every system, and every pair."""
+    primary: dict[str, PrimaryNumbers] = {}
+    for verdict in results.verdicts:
+        found = verdict.comparison
+        second = "every free system" if verdict.rivals else found.second
+        primary[f"{found.first} - {second}"] = {
+            "verdict": verdict.kind,
+            "difference": found.difference,
+            "low": found.low,
+            "high": found.high,
+            "p": verdict.p,
+        }
+    return {
+        "systems": {name: _numbers(metrics) for name, metrics in results.metrics.items()},
+        "pairs": {
+            f"{first} - {second}": {
+                "difference": found.difference,
+                "low": found.low,
+                "high": found.high,
+            }
+            for (first, second), found in results.comparisons.items()
+        },
+        "primary": primary,
+    }
+
+
+def systems_table(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """A row a system with its metrics, without intervals: DVC draws the accuracies."""
+    rows = [
+        {
+            "system": name,
+            **{
+                key: value
+                for key, value in _numbers(metrics).items()
+                if not key.endswith(("_low", "_high"))
+            },
+        }
+        for name, metrics in results.metrics.items()
+    ]
+    return {"systems": rows}
+
+
+def headline_metrics(results: Results) -> dict[str, float]:
+    """The few numbers that DVC lists, flat: `mixed_acc`, `mixed_macro`, `mixed_forgot`.
+
+    Accuracy (acc) of the original, the encoders and the tuned systems. Of each tuned system also:
+    macro-F1 (macro), share of free answers that contain no label (invalid), share of general answers
+    that are a bare label (bare), and nats a token more than the original (forgot).
+    """
+    numbers: dict[str, float | None] = {}
+    for system in results.systems:
+        metrics, short = results.metrics[system.name], system.short.replace("-", "_")
+        if system.kind in ("original", "encoder", "tuned"):
+            numbers[f"{short}_acc"] = metrics.labelled.accuracy.value
+        if system.kind == "tuned" and metrics.answering is not None:
+            forgotten = metrics.answering.forgotten
+            numbers[f"{short}_macro"] = metrics.labelled.metrics["macro_f1"].value
+            numbers[f"{short}_invalid"] = metrics.answering.invalid.value
+            numbers[f"{short}_bare"] = metrics.answering.bare_label.value
+            numbers[f"{short}_forgot"] = None if forgotten is None else forgotten.value
+    return {key: round(value, 4) for key, value in numbers.items() if value is not None}
+
+
+def _numbers(metrics: Figures) -> SystemNumbers:
+    estimates: dict[str, Estimate | None] = {
+        metric.key: metrics.labelled.metrics[metric.key] for metric in METRICS
+    }
+    answering = metrics.answering
+    if answering is not None:
+        estimates |= {key: getattr(answering, key) for key in ANSWERING}
+    numbers: SystemNumbers = {
+        key: value
+        for name, estimate in estimates.items()
+        for key, value in zip(
+            (name, f"{name}_low", f"{name}_high"), estimate or (None,) * 3, strict=True
+        )
+    }
+    if answering is not None:
+        numbers["ten"] = answering.ten
+        for held_out, wordings in answering.wordings.items():
+            key = "held_out" if held_out else "seen"
+            numbers[f"wordings_{key}"] = wordings.mean.value
+            numbers[f"wordings_{key}_spread"] = wordings.spread
+    if metrics.labelled.calibration_error is not None:
+        numbers["calibration_error"] = metrics.labelled.calibration_error
+    return numbers

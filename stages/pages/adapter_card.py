@@ -1,0 +1,123 @@
+"""What the card of a LoRA adapter says that the card of another kind of model does not.
+
+A card for another kind of system is one class with the same methods, entered in `pages.cards.KINDS`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from measure.results import Results
+from pages.costs import cost_table
+from pages.markdown import bullets_markdown, table_markdown, text_cell
+from pages.parts import Part
+from pages.sentences import cost_clause
+from prompts.format import PromptFormat, write_prompt
+from settings.model import Precision
+from settings.read import Settings
+
+PROMPTS = "It reads prompts of this form, and answers what comes next:"
+
+
+@dataclass(frozen=True)
+class AdapterCard:
+    """The sentences and metadata of an adapter that was trained on instructions."""
+
+    settings: Settings
+    parts: Sequence[Part]
+    folder: str  # of the adapter
+
+    library = "peft"
+    pipeline = "text-generation"
+    relation = "adapter"  # to the base model, in the Hub's words
+
+    @property
+    def tags(self) -> list[str]:
+        """The Hub's tags."""
+        method = "qlora" if self.settings.precision.quantization == "nf4" else "lora"
+        return [method, "instruction-tuning", "text-classification"]
+
+    def description(self) -> str:
+        """What the model is, in a paragraph."""
+        base, labelled, *rest = self.parts
+        general = sum(part.rows or 0 for part in rest)
+        general_rows = f" and {general:,} general instructions" if general else " alone"
+        names = ", ".join(map(text_cell, self.settings.labels.names))
+        return (
+            f"A LoRA adapter of {text_cell(base.provenance.name)} for the task "
+            f"{text_cell(self.settings.task)}, fine-tuned on {labelled.rows:,} labelled rows ({names}) "
+            f"written as instructions{general_rows}. Made with instruct-uplift, which measures whether "
+            "fine-tuning helped and what it cost."
+        )
+
+    def cost(self, name: str, systems: Sequence[str], results: Results) -> list[str]:
+        """The section on lost abilities; `systems` are the model, the original and its rivals."""
+        return [
+            "## What it lost",
+            text_cell(f"{cost_clause(name, results)}."),
+            table_markdown(cost_table({system: results.metrics[system] for system in systems})),
+            "Bare label: answers to general instructions that contain nothing but a label. Nats a "
+            "token: how unlikely the model finds other answers to general instructions.",
+        ]
+
+    def limits(self) -> str:
+        """What the model is for and what it is not for, as a list."""
+        names = ", ".join(map(text_cell, self.settings.labels.names))
+        return bullets_markdown(
+            [
+                f"Meant for labelling texts like those it was trained on as one of {names}, and for "
+                "studying what fine-tuning on instructions does.",
+                "The metrics hold for test rows drawn as the training rows were. Other texts and "
+                "languages were not measured.",
+                "Its answers to other instructions may be worse than its base model's: see what it lost.",
+                "It was not examined for bias or for harmful answers, and has those of its base model "
+                "and rows. Not for decisions about people.",
+            ]
+        )
+
+    def loading(self) -> list[str]:
+        """How to load the adapter from a checkout of the study."""
+        return [
+            adapter_code(self.folder, '"models/base"'),
+            *four_bit_note(self.settings.precision),
+        ]
+
+    def usage(self) -> list[str]:
+        """The form of the model's input."""
+        return [PROMPTS, fenced(_prompt(self.settings.prompt_format))]
+
+
+def adapter_code(place: str, base: str) -> str:
+    """Python lines that load an adapter with its base model, and the base model's tokenizer.
+
+    `base` is Python: the arguments of `AutoTokenizer.from_pretrained`.
+    """
+    return fenced(
+        "from peft import AutoPeftModelForCausalLM\n"
+        "from transformers import AutoTokenizer\n"
+        f"model = AutoPeftModelForCausalLM.from_pretrained({json.dumps(place)})\n"
+        f"tokenizer = AutoTokenizer.from_pretrained({base})",
+        "python",
+    )
+
+
+def four_bit_note(precision: Precision) -> list[str]:
+    """A paragraph for an adapter over 4-bit weights; nothing for another."""
+    if precision.quantization != "nf4":
+        return []
+    return [
+        "It was trained and measured over its base in 4 bits (NF4, double quantisation, computing in "
+        f"{precision.dtype}). These lines load the base in full precision, over which it was not "
+        "measured; give `from_pretrained` such a `quantization_config` to get the same metrics."
+    ]
+
+
+def fenced(text: str, language: str = "") -> str:
+    """A block of code."""
+    return f"```{language}\n{text}\n```"
+
+
+def _prompt(prompt_format: PromptFormat) -> str:
+    if prompt_format == "chat":
+        return "the tokenizer's chat template around one message of the user"
+    return write_prompt(prompt_format, "INSTRUCTION", "TEXT").rstrip("\n")

@@ -1,0 +1,41 @@
+"""The answer to the study's question, in one paragraph."""
+
+from measure.results import Ceilings, Results
+from pages.numbers import percent
+from pages.sentences import cost_clause, encoder_sentences, gain_sentence
+
+
+def answer_text(results: Results, ceilings: Ceilings) -> str:
+    """Did it help, by how much, at what cost, how near to people, and what costs no fine-tuning?"""
+    systems, accuracy = results.systems, results.accuracy
+    tuned = [system.name for system in systems.tuned]
+    sentences = [gain_sentence(name, results) for name in tuned]
+    between = [
+        verdict.sentence
+        for verdict in results.verdicts
+        if not verdict.rivals and systems.original.name != verdict.comparison.second
+    ]
+    if between:
+        sentences.append(f"Of the tuned models: {'; '.join(between)}.")
+    sentences.append("The cost: " + "; ".join(cost_clause(name, results) for name in tuned) + ".")
+    best = max(tuned, key=accuracy)
+    if ceilings.one_rater is not None:
+        sentences.append(
+            f"People: one human rater agrees with {percent(ceilings.one_rater.value)} of these labels, "
+            f"{best} with {percent(accuracy(best))}."
+        )
+    free = [f"{system.name} {percent(accuracy(system.name))}" for system in systems.free]
+    original = results.language_models.get(systems.original.name)
+    if original is not None:
+        free.append(f"the original with a moved threshold {percent(original.shifted.value)}")
+    sentences.append("Without fine-tuning: " + ", ".join(free) + ".")
+    against_all = [verdict.words for verdict in results.verdicts if verdict.rivals]
+    if against_all:
+        sentences.append(f"The verdict on these together: {'; '.join(against_all)}.")
+    references = [
+        f"{system.name} {percent(accuracy(system.name))}" for system in systems.of_kind("reference")
+    ]
+    if references:
+        sentences.append("For reference: " + ", ".join(references) + ".")
+    sentences += encoder_sentences(results)
+    return " ".join(sentences)

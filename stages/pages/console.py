@@ -1,0 +1,63 @@
+"""Blocks as plain text of a fixed width, for a console without colours."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from pages.blocks import Block, Bullets, Chart, Code, Details, Heading, Inline, Table, Text
+
+WIDTH = 110  # columns
+
+
+def console_of(blocks: Sequence[Block]) -> str:
+    """The blocks with an empty line between them."""
+    return "\n".join(map(_block, blocks))
+
+
+def console_text(*parts: RichTable | str) -> str:
+    """Tables, and text filled to the width, as a console without colours shows them."""
+    out = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
+    for part in parts:
+        if isinstance(part, str):
+            part = "\n".join(textwrap.fill(line, WIDTH) for line in part.splitlines())
+            out.print(escape(part), highlight=False, soft_wrap=True)
+        else:
+            out.print(part)
+    assert isinstance(out.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines()) + "\n"
+
+
+def table_console(table: Table) -> str:
+    """At most `WIDTH` wide: an interval is below its value."""
+    shown = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, column in enumerate(table.columns):
+        name = column.replace(", ", "\n").replace(" ", "\n") if place else column
+        shown.add_column(name, justify="right" if place else "left", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
+    return console_text(shown)
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading(text):
+            return console_text(text)
+        case Text(parts):
+            return console_text(_inline(parts))
+        case Bullets(items):
+            return "".join(console_text(_inline(item.parts)) for item in items)
+        case Table():
+            return table_console(block)
+        case Chart(title, path):
+            return console_text(f"{title}: {path}")
+        case Details(summary, blocks):
+            return console_text(summary) + "\n" + console_of(blocks)
+
+
+def _inline(parts: Sequence[Inline]) -> str:
+    return "".join(part.text if isinstance(part, Code) else part for part in parts)

@@ -1,0 +1,68 @@
+"""The report on the instructions' wording and on the calibration of the probabilities."""
+
+from collections.abc import Iterator, Mapping
+
+from measure.results import Results
+from measure.system_metrics import Figures
+from pages.blocks import Block, Chart, Heading, Table, text
+from pages.figures import TemplateAccuracy
+from pages.numbers import decimals, with_interval
+
+
+def wording_blocks(results: Results) -> Iterator[Block]:
+    """How much the accuracy depends on the wording."""
+    yield Heading("The wording")
+    yield text(
+        "Accuracy on the same test rows asked in every wording. Wordings in training and wordings held "
+        "out of training are apart. Intervals take the rows as drawn and the wordings as fixed."
+    )
+    yield wordings_table(results)
+    yield Chart("Accuracy by wording", "figures/wordings.svg")
+
+
+def calibration_blocks(results: Results) -> Iterator[Block]:
+    """Whether the probabilities are true."""
+    yield Heading("Are the probabilities true")
+    yield text(
+        "Expected calibration error: how far the probability of the most likely label is from how often "
+        "that label is right, over 15 bins of equal width."
+    )
+    yield calibration_table(results.metrics)
+    yield Chart("Reliability", "figures/reliability.svg")
+
+
+def wordings_table(results: Results) -> Table:
+    """Mean, worst, best and spread over wordings, in training and held out."""
+    rows = [
+        [
+            f"{name}, {'held out' if held_out else 'in training'}",
+            str(len(wordings.by_template)),
+            str(wordings.rows),
+            with_interval(wordings.mean),
+            *map(decimals, (wordings.worst, wordings.best, wordings.spread)),
+        ]
+        for name, answering in results.language_models.items()
+        for held_out, wordings in answering.wordings.items()
+    ]
+    return Table(("model, wordings", "wordings", "rows", "mean", "worst", "best", "spread"), rows)
+
+
+def calibration_table(systems: Mapping[str, Figures]) -> Table:
+    """Expected calibration error of the systems that have probabilities."""
+    rows = [
+        [name, decimals(metrics.labelled.calibration_error)]
+        for name, metrics in systems.items()
+        if metrics.labelled.bins
+    ]
+    return Table(("system", "expected calibration error"), rows)
+
+
+def wording_accuracies(results: Results) -> list[TemplateAccuracy]:
+    """What the figure of the wordings shows."""
+    return [
+        TemplateAccuracy(name, template, held_out, share.value, share.low, share.high)
+        for name, answering in results.language_models.items()
+        for held_out, wordings in answering.wordings.items()
+        for template, share in wordings.by_template.items()
+        if share.low is not None and share.high is not None
+    ]

@@ -1,0 +1,174 @@
+"""Confusion counts of predicted labels, and every metric of them: `METRICS` is the one list."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from settings.labels import Labels
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """R tables of counts (R, K, K + 1): expected label by predicted label, in the order of `names`.
+
+    The last column counts predictions that are no label; they are wrong for every metric. A ratio
+    without a case is 0. Macro averages run over the labels that occur as expected label in at least
+    one table: resamples stacked with the observed table share the observed table's labels.
+    """
+
+    counts: NDArray[Any]
+    names: Sequence[str]
+    positive: str
+
+    @cached_property
+    def hits(self) -> Values:
+        """Correct predictions by label (R, K)."""
+        return np.diagonal(self.counts, axis1=1, axis2=2).astype(float)
+
+    @cached_property
+    def expected(self) -> Values:
+        """Rows by expected label (R, K)."""
+        return self.counts.sum(2).astype(float)
+
+    @cached_property
+    def predicted(self) -> Values:
+        """Rows by predicted label (R, K + 1); the last column is predictions that are no label."""
+        return self.counts.sum(1).astype(float)
+
+    @cached_property
+    def precision(self) -> Values:
+        """Precision by label (R, K)."""
+        return _ratio(self.hits, self.predicted[:, :-1])
+
+    @cached_property
+    def recall(self) -> Values:
+        """Recall by label (R, K)."""
+        return _ratio(self.hits, self.expected)
+
+    @cached_property
+    def f1(self) -> Values:
+        """F1 by label (R, K)."""
+        return _ratio(2 * self.hits, self.expected + self.predicted[:, :-1])
+
+    def macro(self, by_label: Values) -> Values:
+        """The mean (R) of values by label (R, K) over the labels that occur; 0 where none occurs."""
+        occurs = self.expected.any(0)
+        if not occurs.any():
+            return np.zeros(len(by_label))
+        # In C order the sum runs over labels as for a single table: the same float.
+        return np.ascontiguousarray(by_label[:, occurs]).mean(1)
+
+    def of_positive(self, by_label: Values) -> Values:
+        """With two labels the positive label's values (R), with more labels the macro average."""
+        if len(self.names) == 2:
+            return by_label[:, self.names.index(self.positive)]
+        return self.macro(by_label)
+
+    def accuracy(self) -> Values:
+        """Share of correct predictions (R)."""
+        return _ratio(self.hits.sum(1), self.expected.sum(1))
+
+    def matthews(self) -> Values:
+        """Matthews correlation (R) for K labels, R_k of Gorodkin (2004); 0 where undefined.
+
+        Undefined: all expected labels are equal, or all predictions are.
+        """
+        total = self.expected.sum(1)
+        agreement = self.hits.sum(1) * total - (self.expected * self.predicted[:, :-1]).sum(1)
+        spread_expected = total**2 - (self.expected**2).sum(1)
+        spread_predicted = total**2 - (self.predicted**2).sum(1)
+        return _ratio(agreement, np.sqrt(spread_expected * spread_predicted))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: key in metrics files, heading in tables, the function, and which table shows it.
+
+    `is_main`: the metric is a column of the results table. All others are "further metrics".
+    """
+
+    key: str
+    heading: str
+    compute: Callable[[Confusion], Values]
+    is_main: bool = False
+
+
+METRICS = (
+    Metric("accuracy", "accuracy", Confusion.accuracy, is_main=True),
+    Metric("f1", "F1", lambda confusion: confusion.of_positive(confusion.f1), is_main=True),
+    Metric(
+        "precision",
+        "precision",
+        lambda confusion: confusion.of_positive(confusion.precision),
+        is_main=True,
+    ),
+    Metric(
+        "recall", "recall", lambda confusion: confusion.of_positive(confusion.recall), is_main=True
+    ),
+    Metric("macro_f1", "macro-F1", lambda confusion: confusion.macro(confusion.f1)),
+    Metric(
+        "balanced_accuracy",
+        "balanced accuracy",
+        lambda confusion: confusion.macro(confusion.recall),
+    ),
+    Metric("matthews", "Matthews", Confusion.matthews),
+)
+
+
+def metric_values(counts: NDArray[Any], labels: Labels) -> dict[str, Values]:
+    """Every metric's key with its value for each table of counts (R, K, K + 1): {key: (R)}."""
+    confusion = Confusion(counts, labels.names, labels.positive)
+    return {metric.key: metric.compute(confusion) for metric in METRICS}
+
+
+def classification_metrics(
+    expected: Sequence[str], predicted: Sequence[str | None], labels: Labels
+) -> dict[str, float | int]:
+    """Every metric of one system's predictions (n), and `n`.
+
+    Raises ValueError where the lengths differ, KeyError for an expected label that is not in `labels`.
+    """
+    values = metric_values(confusion_counts(expected, predicted, labels)[None], labels)
+    return {**{key: float(value[0]) for key, value in values.items()}, "n": len(expected)}
+
+
+def confusion_counts(
+    expected: Sequence[str], predicted: Sequence[str | None], labels: Labels
+) -> NDArray[np.int64]:
+    """Rows (n) counted by expected label and predicted label (K, K + 1).
+
+    Raises ValueError where the lengths differ, KeyError for an expected label that is not in `labels`.
+    """
+    if len(expected) != len(predicted):
+        raise ValueError(f"{len(expected)} expected labels, {len(predicted)} predictions")
+    k = len(labels.names)
+    cells = expected_places(expected, labels) * (k + 1) + predicted_places(predicted, labels)
+    return np.bincount(cells, minlength=k * (k + 1)).reshape(k, k + 1)
+
+
+def expected_places(expected: Sequence[str], labels: Labels) -> NDArray[np.int64]:
+    """The place of each row's expected label among `labels` (n). Raises KeyError for another label."""
+    places = {name: place for place, name in enumerate(labels.names)}
+    return np.array([places[name] for name in expected], np.int64)
+
+
+def predicted_places(predicted: Sequence[str | None], labels: Labels) -> NDArray[np.int64]:
+    """The place of each row's predicted label among `labels` (n); K for a prediction that is no label."""
+    places: dict[str | None, int] = {name: place for place, name in enumerate(labels.names)}
+    return np.array([places.get(name, len(places)) for name in predicted], np.int64)
+
+
+def absent_labels(expected: Sequence[str], labels: Labels) -> list[str]:
+    """The labels that no row has as expected label, in order: macro averages leave these labels out."""
+    occurring = set(expected)
+    return [name for name in labels.names if name not in occurring]
+
+
+def _ratio(part: Values, whole: Values) -> Values:
+    return np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)
