@@ -27,6 +27,16 @@ BuildOnce = Callable[[str, Callable[[Path], None]], Path]
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
+# The files that take longest go to the workers first, so that no worker is left alone with one of them.
+LONGEST = ("test_any_task.py", "test_outputs.py", "test_reruns.py", "test_experiments.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; the others stay in their order."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 PARAMS: dict[str, Any] = {
     "profile": "small",
     "seed": 42,

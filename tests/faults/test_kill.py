@@ -15,14 +15,14 @@ from sitecustomize import Fault
 pytestmark = pytest.mark.faults
 
 REPO = Path(__file__).resolve().parents[2]
-KILLS = 5  # of a stage that computes with the language model; of the others, which take less, more
+KILLS = 3  # of a stage that computes with the language model; of the others, which take less, more
 MORE = {
-    "prepare": 12,
-    "instructify": 12,
-    "mix": 7,
-    "preflight": 9,
-    "base_model": 16,
-    "baselines": 12,
+    "prepare": 6,
+    "instructify": 6,
+    "mix": 4,
+    "preflight": 5,
+    "base_model": 8,
+    "baselines": 6,
 }
 
 
