@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,7 +18,7 @@ from command import StudyError
 
 import pytest
 
-from rows.packages import fetch_package, read_member, sha256_of
+from rows.packages import fetch_package, read_files, read_member, sha256_of
 from settings import Package
 
 CACHE = Path(".cache/packages")
@@ -257,3 +258,14 @@ def test_the_hash_of_several_files_is_that_of_their_bytes_in_order(tmp_path: Pat
     one.write_bytes(b"ab")
     two.write_bytes(b"c")
     assert sha256_of(one, two) == hashlib.sha256(b"abc").hexdigest() != sha256_of(two, one)
+
+
+def test_files_of_an_inner_archive_are_read_by_their_whole_names() -> None:
+    wanted = re.compile(r"rows\.tsv|more\.tsv")
+    members = {"rows.tsv": b"1", "in/more.tsv": b"2", "../rows.tsv": b"3", "rows.tsv.exe": b"4"}
+    Path("outer.zip").write_bytes(zipped({"a/in.zip": zipped(members), "a/cut.zip": b"PK"}))
+    assert read_files(Path("outer.zip"), ["a/in.zip"], wanted) == {"rows.tsv": b"1"}
+    with pytest.raises(StudyError, match=r"outer\.zip/a/cut\.zip: is no readable zip or tar"):
+        read_files(Path("outer.zip"), ["a/cut.zip"], wanted)
+    with pytest.raises(StudyError, match=r"outer\.zip: has no member b/in\.zip; did you mean a/in"):
+        read_files(Path("outer.zip"), ["b/in.zip"], wanted)
