@@ -8,16 +8,20 @@ READY := .venv/.installed .dvc/plots.html
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help repro compare packages replicates remote push pull check-remote export publish cross-check \
+.PHONY: help repro pipeline compare packages replicates remote push pull check-remote export publish cross-check \
   check-bits statistics test test-faults lint format clean lock
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 repro: $(READY)  ## run the whole study, or what changed of it, and show the comparison
+	@PYTHONPATH=stages python scripts/pipeline.py
 	@python scripts/mend.py
 	dvc repro
 	@cat reports/summary.txt
+
+pipeline: $(READY)  ## write dvc.yaml anew: after an edit of stages/, of systems or of a profile's task
+	@PYTHONPATH=stages python scripts/pipeline.py
 
 compare: $(READY)  ## show the experiments: settings that differ, accuracies, forgetting
 	@python scripts/compare_experiments.py
@@ -73,7 +77,7 @@ format: $(READY)  ## format the code
 
 clean:  ## remove what the stages made; data/raw, metrics and DVC's cache stay
 	rm -rf data/prepared data/instructions data/mixed data/preflight models/base models/.*.partial \
-	  models/sentiment_fine_tuned models/mixed_fine_tuned checkpoints curves predictions reports logs
+	  models/*_fine_tuned checkpoints curves predictions reports logs
 
 lock:  ## resolve requirements.in and requirements-cross-check.in anew into their lock files
 	@for name in requirements requirements-cross-check; do \

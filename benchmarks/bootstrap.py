@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from settings import Labels
+from settings.labels import Labels
 from stats.paired import bootstrap_differences
 
 LABELS = Labels(names=["negative", "positive"], positive="positive")

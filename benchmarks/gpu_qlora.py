@@ -32,7 +32,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import command  # noqa: F401  # before torch
+import runtime  # noqa: F401  # before torch
+from runtime.yaml_file import read_yaml
 
 import mistral_common
 import pyarrow as pa
@@ -56,9 +57,8 @@ from lm.batches import IGNORED
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example
 from prompts.templates import read_templates
-from rows.tasks_words import ANIMALS, COLOURS, WORDS
-from settings import Profile
-from yaml_file import read_yaml
+from settings.read import Profile
+from tasks.words import ANIMALS, COLOURS, WORDS
 
 REPO = Path(__file__).resolve().parents[1]
 PROFILE = Profile.model_validate(read_yaml(REPO / "profiles/mistral-7b.yaml"))
@@ -356,7 +356,7 @@ def measure_answering(work: Work, base: Path, encoder: Encoder) -> list[str]:
     get_peft_model(load_base(base, PROFILE.precision), our_adapter()).save_pretrained(adapter)
     model = load_system(base, adapter, PROFILE.precision)
     prompts, choices = labelled_prompts(work.rows, encoder)
-    limit, batch_size = PROFILE.evaluate.max_new_tokens_sentiment, PROFILE.evaluate.batch_size
+    limit, batch_size = PROFILE.evaluate.max_new_tokens_labelled, PROFILE.evaluate.batch_size
     inner = model.get_base_model()
     inner.generation_config = GenerationConfig(
         max_new_tokens=limit, do_sample=False, eos_token_id=encoder.eos, pad_token_id=encoder.pad

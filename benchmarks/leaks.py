@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from rows.checks import normalised
 from rows.leaks import near_duplicates
-from rows.tasks_words import ANIMALS, COLOURS, WORDS
+from tasks.words import ANIMALS, COLOURS, WORDS
 
 SIMILARITY = 0.7
 SHARED = Path(__file__).resolve().parents[2] / "shared/data"

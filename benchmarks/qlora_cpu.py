@@ -12,11 +12,13 @@ from pathlib import Path
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.training import Trained, fine_tune
 from prompts.encode import Encoder, Example
-from rows.tables import INSTRUCTIONS, read_table
-from settings import Precision, Train, read_settings
+from rows.instructions import INSTRUCTIONS
+from rows.tables import read_table
+from settings.model import Precision, Train
+from settings.read import read_settings
 
 BASE = Path("models/base")
-ROWS = Path("data/instructions/sentiment")
+ROWS = Path("data/instructions/labelled")
 PATHS = {
     "float32": Precision(dtype="float32", quantization="none"),
     "nf4, float32": Precision(dtype="float32", quantization="nf4"),

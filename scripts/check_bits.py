@@ -2,7 +2,7 @@
 
 import sys
 
-from lm.arithmetic import OPERATIONS, differing, processor
+from lm.fingerprint import OPERATIONS, differing, processor
 
 
 def main() -> None:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from command import BAR_SECONDS, StudyError, in_words, run_stage
+from runtime.errors import StudyError
+from runtime.process import run_stage
+from runtime.progress import BAR_SECONDS, in_words
 
 from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, run_stage
+from runtime.errors import StudyError
+from runtime.process import run_stage
 
 import yaml
 
@@ -30,9 +31,10 @@ from evaluate import ADAPTERS, BASE
 from lm.base import load_tokenizer
 from prompts.encode import Encoder
 from prompts.templates import read_templates
+from rows.answers import LABELLED_PREDICTIONS
 from rows.predictions import PREDICTIONS
-from rows.tables import SENTIMENT_PREDICTIONS, read_table
-from settings import read_settings
+from rows.tables import read_table
+from settings.read import read_settings
 
 LM_EVAL = Path(".venv-lm-eval/bin/lm_eval")
 TASK = "cross_check"
@@ -114,8 +116,8 @@ def read_rows(system: str, count: int | None) -> list[Row]:
         )
     names = settings.labels.names
     pool = {each.id: each for each in read_templates(Path(settings.instructify.templates), names)}
-    path = PREDICTIONS / system / "sentiment.parquet"
-    table = read_table(path, SENTIMENT_PREDICTIONS).slice(0, count)
+    path = PREDICTIONS / system / "labelled.parquet"
+    table = read_table(path, LABELLED_PREDICTIONS).slice(0, count)
     if not pool.keys() >= set(table["template"].to_pylist()):
         raise StudyError(f"{path}: has a template that is no more; `dvc repro` makes it anew")
     rows = [

@@ -18,7 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, run_stage, write_json, write_text
+from runtime.errors import StudyError
+from runtime.files import write_json, write_text
+from runtime.process import run_stage
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +31,10 @@ from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import merged
 from prompts.encode import Encoder
 from prompts.templates import read_templates
-from rows.tables import INSTRUCTIONS, read_table
-from settings import Precision, Settings, read_settings
+from rows.instructions import INSTRUCTIONS
+from rows.tables import read_table
+from settings.model import Precision
+from settings.read import Settings, read_settings
 
 EXPORTS = Path("exports")
 CARDS = Path("reports/cards")
@@ -121,7 +125,7 @@ def main() -> None:
 
 def read_rows(count: int) -> Rows:
     """The first `count` test rows."""
-    table = read_table(INSTRUCTIONS_DIR / "sentiment/test.parquet", INSTRUCTIONS)
+    table = read_table(INSTRUCTIONS_DIR / "labelled/test.parquet", INSTRUCTIONS)
     rows: Rows = table.slice(0, count).to_pylist()
     return rows
 
@@ -137,11 +141,11 @@ def score(model: Any, tokenizer: Path, name: str, rows: Rows, settings: Settings
     labels = settings.labels
     pool = read_templates(Path(settings.instructify.templates), labels.names)
     encoder = Encoder(load_tokenizer(tokenizer), settings.prompt_format)
-    system = System(name, model, {"sentiment": encoder}, settings.evaluate.batch_size)
+    system = System(name, model, {"labelled": encoder}, settings.evaluate.batch_size)
     answers = score_rows(system, "rows", rows, pool, labels)
     completions = {template.id: template.completions(labels.names) for template in pool}
     return Scores(
-        system.prompts("sentiment", [row["prompt"] for row in rows]),
+        system.prompts("labelled", [row["prompt"] for row in rows]),
         [[encoder.answer(text) for text in completions[row["template"]]] for row in rows],
         [answer.log_likelihoods for answer in answers],
     )

@@ -12,7 +12,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from command import StudyError, run_stage, write_json
+from runtime.errors import StudyError
+from runtime.files import write_json
+from runtime.process import run_stage
 
 from export import (
     ADAPTERS_OF,
@@ -30,7 +32,7 @@ from export import (
 
 from lm.base import make_repeatable
 from lm.gguf_file import read_gguf, require_llama_cpp, score_gguf, write_gguf
-from settings import read_settings
+from settings.read import read_settings
 
 
 def main() -> None:

@@ -12,7 +12,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from command import StudyError, run_stage, write_json, write_text
+from runtime.errors import StudyError
+from runtime.files import write_json, write_text
+from runtime.process import run_stage
 
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import (
@@ -25,7 +27,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from pages.cards import BaseSource, published
 from pages.report import TUNED
-from settings import HubBase, Precision, read_settings
+from settings.model import HubBase, Precision
+from settings.read import read_settings
 
 
 def main() -> None:

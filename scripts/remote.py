@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from command import StudyError, run_stage
+from runtime.errors import StudyError
+from runtime.process import run_stage
 
 from dvc.config import ConfigError, NoRemoteError
 from dvc.exceptions import NotDvcRepoError

@@ -9,16 +9,18 @@ import argparse
 import io
 import subprocess
 
-from command import StudyError, run_stage
+from runtime.errors import StudyError
+from runtime.process import run_stage
 
 import dvc.api
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rows.replicates import REPLICATES_FILE, recipe_of
-from rows.tables import REPLICATES, SENTIMENT_PREDICTIONS, concat, read_table, write_table
-from settings import read_settings
+from rows.answers import LABELLED_PREDICTIONS
+from rows.replicates import REPLICATES, REPLICATES_FILE, recipe_of
+from rows.tables import concat, read_table, write_table
+from settings.read import read_settings
 
 SYSTEMS = ("sentiment_fine_tuned", "mixed_fine_tuned")
 
@@ -53,9 +55,9 @@ def collect(name: str, seed: int, recipe: str) -> pa.Table:
     """The scored labels of both tuned models of an experiment."""
     parts = []
     for system in SYSTEMS:
-        path = f"predictions/{system}/sentiment.parquet"
+        path = f"predictions/{system}/labelled.parquet"
         content = dvc.api.read(path, rev=name, mode="rb")
-        table = pq.read_table(io.BytesIO(content), schema=SENTIMENT_PREDICTIONS)
+        table = pq.read_table(io.BytesIO(content), schema=LABELLED_PREDICTIONS)
         rows = len(table)
         columns = {
             "recipe": [recipe] * rows,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import multinomial
 
-from settings import Labels
+from settings.labels import Labels
 from stats import paired
 from stats.intervals import bayes_interval, tango_interval, wilson_interval
 from stats.verdicts import judge

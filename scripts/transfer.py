@@ -10,7 +10,8 @@ import argparse
 from contextlib import closing
 from functools import partial
 
-from command import StudyError, run_stage
+from runtime.errors import StudyError
+from runtime.process import run_stage
 
 from check_remote import MISSING, again, find, locked_objects, read_fault, size_fault, tell
 from dvc.cli import main as dvc

@@ -4,11 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
-from command import StudyError, place_folder, run_stage, write_log, writing
+from runtime.clock import write_log
+from runtime.errors import StudyError
+from runtime.files import place_folder, writing
+from runtime.process import run_stage
 
+from fetch.cache import hold
 from lm.source import FOUND, PARTIAL, place_base
-from rows.cache import hold
-from settings import read_settings
+from settings.read import read_settings
 
 BASE = Path("models/base")
 

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from command import run_stage, write_json, write_log, write_text
+from runtime.clock import write_log
+from runtime.files import write_json, write_text
+from runtime.process import run_stage
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from measure.system_metrics import Figures, measure_answering, measure_labelled, read_labelled
 from pages.cards import Training, card_markdown
 from pages.figures import reliability_figure, template_figure
 from pages.report import (
@@ -28,18 +31,19 @@ from pages.report import (
     wording_accuracies,
 )
 from pages.ten import TenAnswers, ten_json, ten_markdown
-from prompts.checks import CheckedInstruction, load_ten, results
-from prompts.hundred import hundred_instructions
 from prompts.templates import read_templates
+from rows.answers import TEN_PREDICTIONS
+from rows.instructions import INSTRUCTIONS
 from rows.predictions import PREDICTIONS
+from rows.prepared import LABELLED, RATERS
 from rows.replicates import TRAINING_ROWS, read_replicates, recipe_of
-from rows.tables import INSTRUCTIONS, RATERS, SENTIMENT, TEN_PREDICTIONS, read_table
-from settings import read_settings
+from rows.tables import read_table
+from settings.read import read_settings
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
 from stats.paired import bootstrap_differences
 from stats.seeds import judge_over_seeds
-from stats.systems import Figures, measure_answering, measure_labelled, read_labelled
 from stats.verdicts import judge
+from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions, results
 
 MODELS = (ORIGINAL, FEW_SHOT, *TUNED)
 RIVALS = ("original_probe", "majority", "tfidf_logistic", "vader_lexicon")
@@ -64,8 +68,8 @@ def main() -> None:
     )
     labels, confidence, seed = settings.labels, settings.compare.confidence, settings.seed
     pool = read_templates(Path(settings.instructify.templates), labels.names)
-    ten, hundred = load_ten(Path("data/raw/ten_instructions.yaml")), hundred_instructions()
-    test = read_table(PREPARED / "sentiment/test.parquet", SENTIMENT).to_pylist()
+    ten, hundred = load_instructions(TEN), load_instructions(HUNDRED)
+    test = read_table(PREPARED / "labelled/test.parquet", LABELLED).to_pylist()
     expected = [row["label"] for row in test]
 
     # Each system by itself.
@@ -135,7 +139,9 @@ def main() -> None:
     hundred_followed = {
         system: each.answering.hundred for system, each in systems.items() if each.answering
     }
-    write_text(REPORTS / "ten-instructions.md", ten_markdown(answers, hundred_followed))
+    write_text(
+        REPORTS / "ten-instructions.md", ten_markdown(answers, hundred_followed, len(hundred))
+    )
     write_json(REPORTS / "ten-instructions.json", ten_json(answers))
     for system in TUNED:
         card = card_markdown(system, settings, training_of(system), systems, verdicts)
@@ -182,7 +188,7 @@ def training_of(system: str) -> Training:
 
 
 def ten_answers(ten: list[CheckedInstruction]) -> list[TenAnswers]:
-    """The ten instructions with every model's answer, checked."""
+    """The instructions that are shown answer by answer, with every model's answer, checked."""
     said = {
         system: read_table(PREDICTIONS / system / "ten.parquet", TEN_PREDICTIONS)["generated"]
         for system in MODELS

@@ -1,7 +1,7 @@
 """Let one model system answer the test rows: `evaluate.py SYSTEM`.
 
 It scores every label of every labelled row and answers freely; it answers the general test
-instructions, the ten out-of-sample instructions and a hundred more, and tells how likely it finds
+instructions and the checked out-of-sample instructions, and tells how likely it finds
 the general instructions' own answers.
 """
 
@@ -12,47 +12,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import run_stage, write_json, write_log
+from runtime.clock import write_log
+from runtime.files import write_json
+from runtime.process import run_stage
 
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
 from lm.base import load_system, load_tokenizer, make_repeatable
 from lm.processes import is_sharded, launch
-from prompts.checks import CheckedInstruction, load_ten
 from prompts.encode import Encoder
 from prompts.format import write_prompt
-from prompts.hundred import hundred_instructions
-from prompts.templates import Template, read_templates
-from rows.predictions import PREDICTIONS, write_sentiment_predictions
-from rows.tables import (
-    GENERAL_PREDICTIONS,
-    INSTRUCTIONS,
-    LIKELIHOODS,
-    SCORES,
-    STATES,
-    TEN_PREDICTIONS,
-    TOKENS,
-    read_table,
-    table_of,
-    write_table,
-)
-from rows.tasks import FAMILIES, is_exact
-from settings import Labels, read_settings
+from prompts.templates import POOL, Template, read_templates
+from rows.answers import GENERAL_PREDICTIONS, LIKELIHOODS, SCORES, STATES, TEN_PREDICTIONS, TOKENS
+from rows.instructions import INSTRUCTIONS
+from rows.predictions import PREDICTIONS, write_labelled_predictions
+from rows.tables import read_table, table_of, write_table
+from settings.labels import Labels
+from settings.read import read_settings
 from stats.classification import classification_metrics
+from systems import System, Trained, systems_of
+from tasks.families import FAMILIES, is_exact
+from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions
 
 BASE = Path("models/base")
 INSTRUCTIONS_DIR = Path("data/instructions")
-ADAPTERS = {
-    "original_pretrained": None,
-    "original_few_shot": None,
-    "sentiment_fine_tuned": Path("models/sentiment_fine_tuned"),
-    "mixed_fine_tuned": Path("models/mixed_fine_tuned"),
-}
 Shots = Sequence[tuple[str, str]]
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class System:
+class Model:
     """A model that answers, with the encoder of each task: a few-shot prompt has its examples there."""
 
     name: str
@@ -79,35 +67,42 @@ class System:
 
 
 def main() -> None:
-    name = _arguments()
     settings = read_settings(
-        "seed", "prompt_format", "instructify", "labels", "precision", "evaluate", "launch"
+        "task", "seed", "prompt_format", "labels", "precision", "evaluate", "launch"
     )
+    system = _system(settings.task)
+    name = system.name
     # A model that one GPU may not hold answers in one process, its layers spread over all GPUs.
     spread = is_sharded(settings.launch)
     launch(None if spread else settings.launch)
     make_repeatable(settings.seed, settings.precision.deterministic)
     labels, limits = settings.labels, settings.evaluate
-    pool = read_templates(Path(settings.instructify.templates), labels.names)
-    shots: dict[str, Shots] = {"sentiment": (), "general": ()}
-    if name == "original_few_shot":
+    pool = read_templates(POOL, labels.names)
+    # Read before the model answers: a mistake in these files must not cost minutes.
+    checked = (
+        ("ten", load_instructions(TEN), limits.max_new_tokens_ten),
+        ("hundred", load_instructions(HUNDRED), limits.max_new_tokens_hundred),
+    )
+    shots: dict[str, Shots] = {"labelled": (), "general": ()}
+    if system.examples:
         shots = draw_shots(limits.few_shot_examples, labels, settings.seed)
     tokenizer = load_tokenizer(BASE)
-    system = System(
+    adapter = system.folder if isinstance(system, Trained) else None
+    model = Model(
         name,
-        load_system(BASE, ADAPTERS[name], settings.precision, "auto" if spread else None),
+        load_system(BASE, adapter, settings.precision, "auto" if spread else None),
         {task: Encoder(tokenizer, settings.prompt_format, each) for task, each in shots.items()},
         limits.batch_size,
     )
 
     # The labelled rows: the log-likelihood of every label, and a free answer read strictly.
-    rows = read_table(INSTRUCTIONS_DIR / "sentiment/test.parquet", INSTRUCTIONS).to_pylist()
-    answers = score_rows(system, "sentiment", rows, pool, labels, limits.max_new_tokens_sentiment)
-    sentiment = read_answers(rows, answers, pool, labels)
-    tokens = count_tokens(system, rows, answers)
-    write_sentiment_predictions(name, sentiment)
+    rows = read_table(INSTRUCTIONS_DIR / "labelled/test.parquet", INSTRUCTIONS).to_pylist()
+    answers = score_rows(model, "labelled", rows, pool, labels, limits.max_new_tokens_labelled)
+    labelled = read_answers(rows, answers, pool, labels)
+    tokens = count_tokens(model, rows, answers)
+    write_labelled_predictions(name, labelled)
     write_table(PREDICTIONS / name / "tokens.parquet", table_of(tokens, TOKENS))
-    if name == "original_pretrained":  # what the probe reads
+    if system.kind == "original":  # what the probe reads
         states = [
             {"row_id": row["row_id"], "state": answer.state.tolist()}
             for row, answer in zip(rows, answers, strict=True)
@@ -116,39 +111,36 @@ def main() -> None:
 
     # Scores alone: of rows that may set a threshold, and of some test rows in every wording.
     for split in ("validation", "wordings"):
-        rows = read_table(INSTRUCTIONS_DIR / f"sentiment/{split}.parquet", INSTRUCTIONS).to_pylist()
-        scores = read_answers(rows, score_rows(system, split, rows, pool, labels), pool, labels)
+        rows = read_table(INSTRUCTIONS_DIR / f"labelled/{split}.parquet", INSTRUCTIONS).to_pylist()
+        scores = read_answers(rows, score_rows(model, split, rows, pool, labels), pool, labels)
         write_table(PREDICTIONS / name / f"{split}.parquet", table_of(scores, SCORES))
 
     # The general instructions: those with one right answer are right or wrong, and how likely the
     # model finds the answer of others tells what it has forgotten.
     rows = read_table(INSTRUCTIONS_DIR / "general/test.parquet", INSTRUCTIONS).to_pylist()
-    general = answer_general(system, rows, limits.max_new_tokens_general)
+    general = answer_general(model, rows, limits.max_new_tokens_general)
     write_table(PREDICTIONS / name / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
-    likelihoods = find_likelihoods(system, rows)
+    likelihoods = find_likelihoods(model, rows)
     write_table(PREDICTIONS / name / "likelihoods.parquet", table_of(likelihoods, LIKELIHOODS))
 
-    # The ten out-of-sample instructions, and a hundred more that programs check.
-    for what, entries, limit in (
-        ("ten", load_ten(Path("data/raw/ten_instructions.yaml")), limits.max_new_tokens_ten),
-        ("hundred", hundred_instructions(), limits.max_new_tokens_hundred),
-    ):
+    # The out-of-sample instructions, which no training row contains and programs check.
+    for what, entries, limit in checked:
         asked = [
             write_prompt(settings.prompt_format, entry.instruction, entry.input)
             for entry in entries
         ]
-        answers = system.answer(f"{what} instructions", "general", asked, limit)
+        answers = model.answer(f"{what} instructions", "general", asked, limit)
         said = [_said(entry, answer) for entry, answer in zip(entries, answers, strict=True)]
         write_table(PREDICTIONS / name / f"{what}.parquet", table_of(said, TEN_PREDICTIONS))
 
-    metrics = measure(sentiment, tokens, general, labels, pool)
+    metrics = measure(labelled, tokens, general, labels, pool)
     write_json(Path(f"metrics/evaluate/{name}.json"), metrics)
     write_log(f"evaluate_{name}")
     print(f"{name}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
 
 
 def score_rows(
-    system: System,
+    model: Model,
     what: str,
     rows: Rows,
     pool: Sequence[Template],
@@ -158,7 +150,7 @@ def score_rows(
     """The log-likelihood of every label of every row, and a free answer of at most `limit` tokens."""
     by_id = {template.id: template for template in pool}
     choices = [by_id[row["template"]].completions(labels.names) for row in rows]
-    return system.score(what, "sentiment", [row["prompt"] for row in rows], choices, limit)
+    return model.score(what, "labelled", [row["prompt"] for row in rows], choices, limit)
 
 
 def read_answers(
@@ -178,9 +170,9 @@ def read_answers(
     ]
 
 
-def count_tokens(system: System, rows: Rows, answers: Sequence[Answer]) -> Rows:
+def count_tokens(model: Model, rows: Rows, answers: Sequence[Answer]) -> Rows:
     """What each row costs: the tokens of its prompt, examples included, and of the free answer."""
-    prompts = system.prompts("sentiment", [row["prompt"] for row in rows])
+    prompts = model.prompts("labelled", [row["prompt"] for row in rows])
     return [
         {
             "row_id": row["row_id"],
@@ -191,9 +183,9 @@ def count_tokens(system: System, rows: Rows, answers: Sequence[Answer]) -> Rows:
     ]
 
 
-def answer_general(system: System, rows: Rows, limit: int) -> Rows:
+def answer_general(model: Model, rows: Rows, limit: int) -> Rows:
     """A free answer to every general instruction, judged where there is one right answer."""
-    answers = system.answer("general", "general", [row["prompt"] for row in rows], limit)
+    answers = model.answer("general", "general", [row["prompt"] for row in rows], limit)
     return [
         {
             **{key: row[key] for key in ("row_id", "family", "prompt")},
@@ -205,14 +197,14 @@ def answer_general(system: System, rows: Rows, limit: int) -> Rows:
     ]
 
 
-def find_likelihoods(system: System, rows: Rows) -> Rows:
+def find_likelihoods(model: Model, rows: Rows) -> Rows:
     """The log-likelihood of the own answer of every general row that no program made."""
     rows = [row for row in rows if row["family"] is None]
-    encoder = system.encoders["general"]
-    prompts = system.prompts("general", [row["prompt"] for row in rows])
+    encoder = model.encoders["general"]
+    prompts = model.prompts("general", [row["prompt"] for row in rows])
     answers = [encoder.answer(row["completion"]) for row in rows]
     found = answer_log_likelihoods(
-        system.model, encoder, prompts, answers, system.batch_size, f"{system.name} likelihoods"
+        model.model, encoder, prompts, answers, model.batch_size, f"{model.name} likelihoods"
     )
     return [
         {
@@ -228,11 +220,11 @@ def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
     """Examples from the training rows, `count` a task, those of the labelled rows balanced."""
     generator = random.Random(f"{seed}:shots")
     shots: dict[str, Shots] = {}
-    for task in ("sentiment", "general"):
+    for task in ("labelled", "general"):
         rows = read_table(INSTRUCTIONS_DIR / task / "train.parquet", INSTRUCTIONS)
         groups = [labels.names[turn % len(labels.names)] for turn in range(count)]
         drawn: list[tuple[str, str]] = []
-        for group in groups if task == "sentiment" else [None] * count:
+        for group in groups if task == "labelled" else [None] * count:
             of_group = [
                 (prompt, completion)
                 for prompt, completion, label in zip(
@@ -250,11 +242,11 @@ def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
 
 
 def measure(
-    sentiment: Rows, tokens: Rows, general: Rows, labels: Labels, pool: Sequence[Template]
+    labelled: Rows, tokens: Rows, general: Rows, labels: Labels, pool: Sequence[Template]
 ) -> dict[str, Any]:
     """The figures of `metrics/evaluate/SYSTEM.json`, from the predictions alone."""
-    expected = [row["label"] for row in sentiment]
-    parsed = [row["parsed"] for row in sentiment]
+    expected = [row["label"] for row in labelled]
+    parsed = [row["parsed"] for row in labelled]
     trained = {family.name for family in FAMILIES if not family.held_out}
     seen = [row["exact"] for row in general if row["family"] in trained]
     unseen = [row["exact"] for row in general if row["family"] and row["family"] not in trained]
@@ -264,7 +256,7 @@ def measure(
     ]
     spent = [row["prompt_tokens"] + row["generated_tokens"] for row in tokens]
     return {
-        **classification_metrics(expected, [row["scored"] for row in sentiment], labels),
+        **classification_metrics(expected, [row["scored"] for row in labelled], labels),
         "tokens_per_row": sum(spent) / len(spent),
         "generated": {
             **classification_metrics(expected, parsed, labels),
@@ -290,11 +282,12 @@ def _share(truths: Sequence[bool]) -> float | None:
     return sum(truths) / len(truths) if truths else None
 
 
-def _arguments() -> str:
+def _system(task: str) -> System:
+    """The language model that the command line names."""
+    models = {system.name: system for system in systems_of(task).language_models}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", choices=ADAPTERS)
-    system: str = parser.parse_args().system
-    return system
+    parser.add_argument("system", choices=models)
+    return models[parser.parse_args().system]
 
 
 if __name__ == "__main__":

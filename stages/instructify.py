@@ -4,14 +4,18 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from command import run_stage, write_log
+from runtime.clock import write_log
+from runtime.files import write_json
+from runtime.process import run_stage
 
 import pyarrow as pa
 
 from prompts.format import PromptFormat, write_prompt
-from prompts.templates import Template, read_templates
-from rows.tables import GENERAL, INSTRUCTIONS, SENTIMENT, concat, read_table, table_of, write_table
-from settings import read_settings
+from prompts.templates import POOL, Template, read_templates
+from rows.instructions import INSTRUCTIONS
+from rows.prepared import GENERAL, LABELLED
+from rows.tables import concat, read_table, table_of, write_table
+from settings.read import read_settings
 
 PREPARED = Path("data/prepared")
 INSTRUCTIONS_DIR = Path("data/instructions")
@@ -28,11 +32,11 @@ def main() -> None:
 
     # The test split is asked in every wording, training and validation in the trained ones alone.
     for split, wordings in (("train", trained), ("validation", trained), ("test", pool)):
-        rows = read_table(PREPARED / "sentiment" / f"{split}.parquet", SENTIMENT)
+        rows = read_table(PREPARED / "labelled" / f"{split}.parquet", LABELLED)
         seed = f"{settings.seed}:templates:{split}"
-        table = write_sentiment(rows, wordings, labels, settings.prompt_format, seed)
-        tables[f"sentiment/{split}"] = table
-        print(f"sentiment {split}: {len(table)} instructions in {len(wordings)} wordings")
+        table = write_labelled(rows, wordings, labels, settings.prompt_format, seed)
+        tables[f"labelled/{split}"] = table
+        print(f"labelled {split}: {len(table)} instructions in {len(wordings)} wordings")
 
     # Some of the test rows in every other wording as well: how much does the wording alone decide?
     count = min(settings.instructify.wording_rows, len(rows))
@@ -41,9 +45,9 @@ def main() -> None:
     for template in pool:
         others = [at for at in sorted(drawn) if table["template"][at].as_py() != template.id]
         some = rows.take(pa.array(others, pa.int64())).combine_chunks()
-        parts.append(write_sentiment(some, [template], labels, settings.prompt_format, ""))
-    tables["sentiment/wordings"] = concat(parts)
-    print(f"sentiment wordings: {count} test rows in each of {len(pool)}")
+        parts.append(write_labelled(some, [template], labels, settings.prompt_format, ""))
+    tables["labelled/wordings"] = concat(parts)
+    print(f"labelled wordings: {count} test rows in each of {len(pool)}")
 
     for split in ("train", "test"):
         rows = read_table(PREPARED / "general" / f"{split}.parquet", GENERAL)
@@ -52,10 +56,11 @@ def main() -> None:
         print(f"general {split}: {len(table)} instructions")
     for name, table in tables.items():
         write_table(INSTRUCTIONS_DIR / f"{name}.parquet", table)
+    write_json(POOL, {"templates": [template.model_dump() for template in pool]})
     write_log("instructify")
 
 
-def write_sentiment(
+def write_labelled(
     rows: pa.Table,
     pool: Sequence[Template],
     labels: Sequence[str],
@@ -73,7 +78,7 @@ def write_sentiment(
         count = len(part)
         columns = {
             "row_id": part["row_id"],
-            "task": ["sentiment"] * count,
+            "task": ["labelled"] * count,
             "template": [template.id] * count,
             "prompt": template.prompts(_array(part["text"]), labels, prompt_format),
             "completion": [answers[label] for label in part["label"].to_pylist()],

@@ -1,46 +1,61 @@
-"""Mix the sentiment instructions with the general ones: each row once, in a seeded order."""
+"""Write the rows of every tuned system that learns from more than the labelled instructions."""
 
 import random
 from pathlib import Path
 
-from command import StudyError, run_stage, write_log
+from runtime.clock import write_log
+from runtime.errors import StudyError
+from runtime.process import run_stage
 
 import pyarrow as pa
 
-from rows.tables import INSTRUCTIONS, concat, read_table, write_table
-from settings import Mix, read_settings
+from rows.instructions import INSTRUCTIONS
+from rows.tables import concat, read_table, write_table
+from settings.read import read_settings
+from settings.study import Mix
 
 INSTRUCTIONS_DIR = Path("data/instructions")
 
 
 def main() -> None:
     settings = read_settings("seed", "mix")
-    sentiment = read_table(INSTRUCTIONS_DIR / "sentiment/train.parquet", INSTRUCTIONS)
+    labelled = read_table(INSTRUCTIONS_DIR / "labelled/train.parquet", INSTRUCTIONS)
     general = read_table(INSTRUCTIONS_DIR / "general/train.parquet", INSTRUCTIONS)
 
-    count = general_count(settings.mix, len(sentiment))
+    # The rows of each system: an entry here for each path `data/mixed/NAME.parquet` of systems.py.
+    recipes = {"train": mixed_rows(labelled, general, settings.mix, settings.seed)}
+    for name, rows in recipes.items():
+        write_table(Path(f"data/mixed/{name}.parquet"), rows)
+        count = sum(task == "labelled" for task in rows["task"].to_pylist())
+        print(f"mixed: {count} labelled and {len(rows) - count} general instructions")
+    write_log("mix")
+
+
+def mixed_rows(labelled: pa.Table, general: pa.Table, mix: Mix, seed: int) -> pa.Table:
+    """Mix all labelled rows with the general rows that `mix` asks for: each row once, in a seeded order.
+
+    Raises `StudyError` where the sources hold fewer general rows.
+    """
+    count = general_count(mix, len(labelled))
     if count > len(general):
         raise StudyError(
             f"params.yaml: mix asks for {count} general instructions, the sources give "
             f"{len(general)}: ask for fewer, or raise train or take under sources.general"
         )
-    generator = random.Random(f"{settings.seed}:mix")
+    generator = random.Random(f"{seed}:mix")
     drawn = sorted(generator.sample(range(len(general)), count))
-    mixed = concat([sentiment, general.take(pa.array(drawn, pa.int64()))])
+    mixed = concat([labelled, general.take(pa.array(drawn, pa.int64()))])
     order = list(range(len(mixed)))
     generator.shuffle(order)
-
-    write_table(Path("data/mixed/train.parquet"), mixed.take(pa.array(order, pa.int64())))
-    write_log("mix")
-    print(f"mixed: {len(sentiment)} sentiment and {count} general instructions")
+    return mixed.take(pa.array(order, pa.int64()))
 
 
-def general_count(mix: Mix, sentiment_rows: int) -> int:
+def general_count(mix: Mix, labelled_rows: int) -> int:
     """How many general rows the mix takes: a count, or the share of the whole that they make up."""
     if mix.general_rows is not None:
         return mix.general_rows
     assert mix.general_share is not None
-    return round(sentiment_rows * mix.general_share / (1 - mix.general_share))
+    return round(labelled_rows * mix.general_share / (1 - mix.general_share))
 
 
 if __name__ == "__main__":

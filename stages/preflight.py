@@ -4,7 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from command import StudyError, in_words, run_stage, write_json, write_log
+from runtime.clock import write_log
+from runtime.errors import StudyError
+from runtime.files import write_json
+from runtime.process import run_stage
+from runtime.progress import in_words
 
 import pyarrow.compute as pc
 
@@ -20,14 +24,13 @@ from lm.budget import (
 )
 from lm.processes import is_sharded, processes_of
 from lm.source import FOUND, PARTIAL, look_up
-from rows.tables import INSTRUCTIONS, read_table
-from settings import Precision, Train, read_settings
+from rows.instructions import INSTRUCTIONS
+from rows.tables import read_table
+from settings.model import Precision, Train
+from settings.read import read_settings
+from systems import systems_of
 
-TRAINING_ROWS = {
-    "train_sentiment": Path("data/instructions/sentiment/train.parquet"),
-    "train_mixed": Path("data/mixed/train.parquet"),
-}
-TEST_ROWS = Path("data/instructions/sentiment/test.parquet")
+TEST_ROWS = Path("data/instructions/labelled/test.parquet")
 CHARACTERS = 3.5  # a token, about: the tokenizer is not there yet
 LONG = 72  # hours: a training that takes longer without a GPU is a mistake
 GIB = 2**30
@@ -46,7 +49,7 @@ class Work:
 
 
 def main() -> None:
-    settings = read_settings("base_model", "precision", "train", "launch")
+    settings = read_settings("task", "base_model", "precision", "train", "launch")
     train, precision = settings.train, settings.precision
     processes = processes_of(settings.launch)
     sharers = processes if is_sharded(settings.launch) else 1
@@ -54,7 +57,10 @@ def main() -> None:
     found = look_up(settings.base_model, PARTIAL)
     shape = shape_of(found.config, train.lora_layers)
     device = this_device(precision.dtype)
-    works = [work_of(name, path, train, processes) for name, path in TRAINING_ROWS.items()]
+    works = [
+        work_of(system.train_stage, system.rows, train, processes)
+        for system in systems_of(settings.task).tuned
+    ]
     memory = max(
         (
             training_memory(shape, precision, train, work.longest, work.answer, sharers)
@@ -84,7 +90,7 @@ def main() -> None:
         f"{memory.activations / GIB:.1f})"
     )
     print(
-        f"computed on: {device.name}, which multiplies at {device.peak / 1e9:,.0f} GFLOP/s; both "
+        f"computed on: {device.name}, which multiplies at {device.peak / 1e9:,.0f} GFLOP/s; all "
         f"trainings take about {processes * sum(seconds.values()) / 3600:.2f} hours of it"
         + (f", shared by {processes} processes" if processes > 1 else "")
     )

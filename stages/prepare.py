@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, run_stage, write_json, write_log
+from runtime.clock import write_log
+from runtime.errors import StudyError
+from runtime.files import write_json
+from runtime.process import run_stage
 
 import numpy as np
 import pyarrow as pa
@@ -15,26 +18,21 @@ from rows.checks import (
     check_splits,
     contradictions,
     general_check,
+    labelled_check,
     remove_leaks,
     require_labels,
     require_rows,
-    sentiment_check,
     stop_at_too_many,
     take_rows,
 )
+from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
 from rows.raters import count_raters, turned_share
 from rows.sources import load_splits
-from rows.tables import GENERAL, RATERS, REJECTED, SENTIMENT, table_of, write_table
-from rows.tasks import FAMILIES, Task, make_tasks
-from settings import (
-    GeneralFiles,
-    GeneralHub,
-    GeneralPackage,
-    SentimentSource,
-    TasksSource,
-    read_settings,
-)
+from rows.tables import table_of, write_table
+from settings.read import read_settings
+from settings.sources import GeneralFiles, GeneralHub, GeneralPackage, LabelledSource, TasksSource
 from stats.power import power, smallest_difference
+from tasks.families import FAMILIES, Task, make_tasks
 
 PREPARED = Path("data/prepared")
 DISAGREEING = 0.1  # a tenth of the rows is about what two good systems disagree on
@@ -45,12 +43,12 @@ def main() -> None:
     settings = read_settings("seed", "prepare", "sources", "labels")
 
     similarity = settings.prepare.leak_similarity
-    sentiment = prepare_sentiment(settings.sources.sentiment, similarity, settings.seed)
+    labelled = prepare_labelled(settings.sources.labelled, similarity, settings.seed)
     files = [each for each in settings.sources.general if not isinstance(each, TasksSource)]
     general = prepare_general(files, similarity, settings.seed)
-    stop_at_too_many([sentiment, *general], settings.prepare.max_rejected_share)
-    require_rows(sentiment, "sentiment")
-    require_labels(sentiment, settings.labels.names)
+    stop_at_too_many([labelled, *general], settings.prepare.max_rejected_share)
+    require_rows(labelled, "labelled")
+    require_labels(labelled, settings.labels.names)
     for checked in general:
         require_rows(checked, "general instructions")
     tasks = [
@@ -63,8 +61,8 @@ def main() -> None:
     tables: dict[str, pa.Table] = {}
     counts: dict[str, dict[str, int]] = {}
     for split in ("train", "validation", "test"):
-        rows = [{"row_id": row.row_id, **row.values} for row in sentiment.rows[split]]
-        tables[f"sentiment/{split}"] = table_of(rows, SENTIMENT)
+        rows = [{"row_id": row.row_id, **row.values} for row in labelled.rows[split]]
+        tables[f"labelled/{split}"] = table_of(rows, LABELLED)
         counts[split] = {
             name: sum(row["label"] == name for row in rows) for name in settings.labels.names
         }
@@ -81,17 +79,17 @@ def main() -> None:
         tables[f"general/{split}"] = table_of(rows, GENERAL)
     aside = [
         {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
-        for checked in (sentiment, *general)
+        for checked in (labelled, *general)
         for row in checked.aside
     ]
     tables["rejected"] = table_of(aside, REJECTED)
-    raters = rate(sentiment, settings.sources.sentiment, settings.seed)
+    raters = rate(labelled, settings.sources.labelled, settings.seed)
     tables["raters"] = table_of(raters, RATERS)
 
-    contradicting = contradictions(sentiment)
-    n_test = len(sentiment.rows["test"])
+    contradicting = contradictions(labelled)
+    n_test = len(labelled.rows["test"])
     account = {
-        "sentiment": sentiment.account,
+        "labelled": labelled.account,
         "general": {f"source_{at}": checked.account for at, checked in enumerate(general)},
         "tasks": {f"source_{at}": made["account"] for at, made in enumerate(tasks)},
         "labels": counts,
@@ -104,15 +102,15 @@ def main() -> None:
     write_json(Path("metrics/prepare.json"), account)
     write_log("prepare")
     if count := contradicting["all"]["rows"]:
-        print(f"sentiment: {count} rows repeat a text with another label: rejected.parquet")
-    for split, told in sentiment.account.items():
-        print(f"sentiment {split}: " + ", ".join(f"{key} {n}" for key, n in told.items() if n))
+        print(f"labelled: {count} rows repeat a text with another label: rejected.parquet")
+    for split, told in labelled.account.items():
+        print(f"labelled {split}: " + ", ".join(f"{key} {n}" for key, n in told.items() if n))
 
 
-def prepare_sentiment(source: SentimentSource, similarity: float, seed: int) -> Checked:
+def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Checked:
     """Check and split the labelled rows of `source`."""
     raw = load_splits(source)
-    check = sentiment_check([row for rows in raw.values() for row in rows], source)
+    check = labelled_check([row for rows in raw.values() for row in rows], source)
     shares = {"validation": source.validation_share, "test": source.test_share}
     missing = {split: share for split, share in shares.items() if share and split not in raw}
     checked = check_splits(raw, check, missing, seed)
@@ -137,7 +135,7 @@ def prepare_general(
     return found
 
 
-def rate(sentiment: Checked, source: SentimentSource, seed: int) -> list[dict[str, Any]]:
+def rate(labelled: Checked, source: LabelledSource, seed: int) -> list[dict[str, Any]]:
     """Of every row that has ratings: how many raters agree with its label, and would others."""
     generator = np.random.default_rng(seed)
     return [
@@ -147,7 +145,7 @@ def rate(sentiment: Checked, source: SentimentSource, seed: int) -> list[dict[st
             **count_raters(row.ratings, row.stratum, source.bands),
             "turned": turned_share(row.ratings, row.stratum, source.bands, generator),
         }
-        for split, rows in sentiment.rows.items()
+        for split, rows in labelled.rows.items()
         for row in rows
         if row.ratings
     ]
@@ -169,7 +167,7 @@ def what_can_show(n: int) -> float | None:
         print(
             f"WARNING: {n} test rows are few: of two systems that disagree on a tenth of them, {shown} "
             f"will show as a difference. For {100 * LARGE:.0f} points it takes about {enough} test rows: "
-            "raise sources.sentiment.test_share or take.test.",
+            "raise sources.labelled.test_share or take.test.",
             file=sys.stderr,
         )
     return smallest

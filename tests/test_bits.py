@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lm.arithmetic import differing
+from lm.fingerprint import differing
 
 REPO = Path(__file__).resolve().parents[1]
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -26,7 +26,7 @@ def few_rows(run_in: Command, change: Change, tmp_path: Path) -> Path:
     (REPO / ".cache").mkdir(exist_ok=True)
     (tmp_path / ".cache").symlink_to(REPO / ".cache")
     take = {"train": 24, "validation": 8, "test": 40}
-    change(tmp_path / "profiles/pocket.yaml", "sources.sentiment.take", take)
+    change(tmp_path / "profiles/pocket.yaml", "sources.labelled.take", take)
     prepare = [sys.executable, "stages/prepare.py"]
     done = subprocess.run(prepare, cwd=tmp_path, capture_output=True, text=True, check=False)
     if "pip could not fetch" in done.stderr:
@@ -38,7 +38,7 @@ def few_rows(run_in: Command, change: Change, tmp_path: Path) -> Path:
 
 def _train(run_in: Command, study: Path, threads: int) -> dict[str, str]:
     """The MD5 of every file of the adapter, of the losses and of what was counted."""
-    run_in(study, "python", "stages/train.py", "sentiment", OMP_NUM_THREADS=str(threads))
+    run_in(study, "python", "stages/train.py", "labelled", OMP_NUM_THREADS=str(threads))
     folders = ("models/sentiment_fine_tuned", "curves/sentiment_fine_tuned", "metrics")
     files = sorted(file for folder in folders for file in (study / folder).iterdir())
     return {file.name: hashlib.md5(file.read_bytes()).hexdigest() for file in files}

@@ -18,15 +18,14 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from prompts.checks import load_ten
-from prompts.hundred import hundred_instructions
 from prompts.templates import read_templates
 from rows import tables
 from rows.predictions import label_rows
 from rows.tables import table_of, write_table
-from rows.tasks import FAMILIES
-from settings import Labels
+from settings.labels import Labels
 from stats.noise import estimated_noise
+from tasks.families import FAMILIES
+from tasks.instructions import HUNDRED, TEN, load_instructions
 
 REPO = Path(__file__).resolve().parents[1]
 TWO = ["negative", "positive"]
@@ -51,11 +50,10 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
     profile_path = folder / "profiles/small.yaml"
     profile = yaml.safe_load(profile_path.read_text(encoding="utf-8"))
     profile["labels"] = {"names": labels, "positive": labels[-1]}
-    profile["sources"]["sentiment"]["label_values"] = dict(enumerate(labels))
+    profile["sources"]["labelled"]["label_values"] = dict(enumerate(labels))
     profile_path.write_text(yaml.safe_dump(profile), encoding="utf-8")
-    shutil.copyfile(
-        REPO / "data/raw/ten_instructions.yaml", folder / "data/raw/ten_instructions.yaml"
-    )
+    for path in (TEN, HUNDRED):
+        shutil.copyfile(REPO / path, folder / path)
     draws = np.random.default_rng(n + len(labels))
     expected = [labels[at % len(labels)] for at in range(n)]
     ids = [f"test-{at:06d}" for at in range(n)]
@@ -65,7 +63,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
         {"row_id": id, "text": f"Row, {id}", "label": label, "agreement": agreed}
         for id, label, agreed in zip(ids, expected, agreement, strict=True)
     ]
-    write_table(prepared / "sentiment/test.parquet", table_of(test, tables.SENTIMENT))
+    write_table(prepared / "labelled/test.parquet", table_of(test, tables.LABELLED))
     raters = [
         {"row_id": id, "split": split, "raters": 9, "named": 8, "agreeing": 7, "turned": turned}
         for id in ids
@@ -76,11 +74,11 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
     (folder / "metrics/label_noise.json").write_text('{"upper_bound": 0.25, "n": 80}')
     losses = {"train_loss": 0.5, "validation_loss": 0.25}
     sizes = {"trainable_parameters": 1000, "total_parameters": 20000}
-    for which in ("sentiment", "mixed"):
+    for which in ("labelled", "mixed"):
         account = {"rows": 80, "steps": 10, "tokens": 4000, **losses, **sizes}
         (folder / f"metrics/train_{which}.json").write_text(json.dumps(account))
     write_table(folder / "data/replicates/predictions.parquet", tables.REPLICATES.empty_table())
-    for name in ("data/instructions/sentiment", "data/mixed"):
+    for name in ("data/instructions/labelled", "data/mixed"):
         write_table(folder / name / "train.parquet", tables.INSTRUCTIONS.empty_table())
     pool = read_templates(REPO / "templates/sentiment.yaml", labels)
 
@@ -97,7 +95,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
         found = [scores(label, share) for label in expected]
         if system not in MODELS:
             rows = label_rows(ids, expected, [scored(each) for each in found])
-            write_table(to / "sentiment.parquet", table_of(rows, tables.SENTIMENT_PREDICTIONS))
+            write_table(to / "labelled.parquet", table_of(rows, tables.LABELLED_PREDICTIONS))
             continue
         said = [scored(each) if at % 7 else f"maybe {at % 3}" for at, each in enumerate(found)]
         rows = [
@@ -115,7 +113,7 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
                 zip(ids, expected, found, said, strict=True)
             )
         ]
-        write_table(to / "sentiment.parquet", table_of(rows, tables.SENTIMENT_PREDICTIONS))
+        write_table(to / "labelled.parquet", table_of(rows, tables.LABELLED_PREDICTIONS))
         tokens = [
             {"row_id": id, "prompt_tokens": 40 + at % 3, "generated_tokens": 2}
             for at, id in enumerate(ids)
@@ -147,17 +145,14 @@ def write_made_study(folder: Path, labels: list[str], n: int, right: dict[str, f
             for at in range(0, 60, 3)
         ]
         write_table(to / "likelihoods.parquet", table_of(likelihoods, tables.LIKELIHOODS))
-        for name, entries in (
-            ("ten", load_ten(REPO / "data/raw/ten_instructions.yaml")),
-            ("hundred", hundred_instructions()),
-        ):
+        for name, path in (("ten", TEN), ("hundred", HUNDRED)):
             answers = [
                 {
                     "instruction": entry.instruction,
                     "input": entry.input,
                     "generated": entry.gold if draws.random() < share else labels[0],
                 }
-                for entry in entries
+                for entry in load_instructions(folder / path)
             ]
             write_table(to / f"{name}.parquet", table_of(answers, tables.TEN_PREDICTIONS))
 
@@ -184,7 +179,7 @@ def compared(
     return compare
 
 
-def _rows(folder: Path, system: str, name: str = "sentiment") -> list[dict[str, Any]]:
+def _rows(folder: Path, system: str, name: str = "labelled") -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pq.read_table(
         folder / f"predictions/{system}/{name}.parquet"
     ).to_pylist()
@@ -277,7 +272,7 @@ def test_the_general_figures_again(study: Path, system: str) -> None:
     )
     assert found["forgotten"] == pytest.approx(nats - before)
     assert f"{nats:.2f}" in _table(study, "nats a token")[system]
-    gold = [entry.gold for entry in hundred_instructions()]
+    gold = [entry.gold for entry in load_instructions(study / HUNDRED)]
     said = [row["generated"] for row in _rows(study, system, "hundred")]
     assert found["hundred"] == np.mean([a == b for a, b in zip(said, gold, strict=True)])
     for held_out, name in ((False, "exact seen"), (True, "exact held out")):
@@ -328,7 +323,7 @@ def test_the_wordings_again(study: Path, system: str) -> None:
 
 def test_ceilings_and_suspicious_rows_again(study: Path) -> None:
     report = _report(study)
-    test = pq.read_table(study / "data/prepared/sentiment/test.parquet").to_pylist()
+    test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     known = [row["agreement"] for row in test if row["agreement"] is not None]
     assert f"{np.mean(known):.3f}".replace("0.", ".") + " [" in report
     assert "Another panel of as many raters would give them to .875" in report
@@ -353,7 +348,7 @@ def test_calibration_bands_and_noise_again(study: Path, system: str) -> None:
     told = _table(study, "expected calibration error")[system][1]
     assert told == f"{error / len(rows):.3f}".replace("0.", ".", 1)
 
-    test = pq.read_table(study / "data/prepared/sentiment/test.parquet").to_pylist()
+    test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     agreement = np.array([row["agreement"] or np.nan for row in test])
     bands = (agreement < 0.8, (agreement >= 0.8) & (agreement <= 0.95), agreement > 0.95)
     header = f"agreement below .8 (n = {bands[0].sum()})"
@@ -377,11 +372,37 @@ def test_the_ten_are_told_with_every_check(study: Path) -> None:
     ten = json.loads((study / "reports/ten-instructions.json").read_text(encoding="utf-8"))
     followed = []
     for system in MODELS:
-        passed = [all(each["systems"][system]["checks"].values()) for each in ten["instructions"]]
+        passed = [
+            all(check["passed"] for check in entry["systems"][system]["checks"])
+            for entry in ten["instructions"]
+        ]
         assert _figures(study)["systems"][system]["ten"] == sum(passed)
         followed.append(f"{sum(passed)} of 10")
     page = (study / "reports/ten-instructions.md").read_text(encoding="utf-8")
     assert f"| followed | {' | '.join(followed)} |" in page
+
+
+def test_other_numbers_of_checked_instructions_are_counted_and_named(
+    compared: Callable[..., Path], run_stage: RunStage, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(compared(TWO, 400), tmp_path / "study"))
+    for name, path, count in (("ten", TEN, 3), ("hundred", HUNDRED, 40)):
+        rows = yaml.safe_load((folder / path).read_text(encoding="utf-8"))[:count]
+        (folder / path).write_text(yaml.safe_dump(rows), encoding="utf-8")
+        for system in MODELS:
+            answers = folder / f"predictions/{system}/{name}.parquet"
+            pq.write_table(pq.read_table(answers).slice(0, count), answers)
+    done = run_stage(folder, "compare")
+    assert done.returncode == 0, done.stderr
+    page = (folder / "reports/ten-instructions.md").read_text(encoding="utf-8")
+    assert page.startswith("# 3 instructions ")
+    assert "Further instructions, checked in the same way: 40;" in page
+    for system in MODELS:
+        figures = _figures(folder)["systems"][system]
+        assert f"{figures['ten']} of 3" in _table(folder, "ten followed")[system]
+        if system in MODELS[2:]:
+            count = round(40 * figures["hundred"])
+            assert f"follows {count} of 40 further ones" in _report(folder).split("\n\n")[1]
 
 
 def test_the_answer_names_gain_and_cost_first(study: Path) -> None:
@@ -419,7 +440,7 @@ def test_predictions_of_other_rows_are_refused(
     compared: Callable[..., Path], run_stage: RunStage, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(compared(TWO, 50), tmp_path / "study"))
-    path = folder / "predictions/majority/sentiment.parquet"
+    path = folder / "predictions/majority/labelled.parquet"
     write_table(path, pq.read_table(path).slice(1))
     done = run_stage(folder, "compare")
     assert done.returncode == 1

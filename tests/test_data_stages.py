@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from prepare import rate, what_can_show
-from rows.checks import SPLITS, Checked, check_splits, sentiment_check
+from rows.checks import SPLITS, Checked, check_splits, labelled_check
+from rows.instructions import INSTRUCTIONS
+from rows.prepared import GENERAL, LABELLED, RATERS, REJECTED
 from rows.sources import RawRow
-from rows.tables import GENERAL, INSTRUCTIONS, RATERS, REJECTED, SENTIMENT
-from rows.tasks import FAMILIES, make_tasks
-from settings import SentimentFiles
+from settings.sources import LabelledFiles
 from stats.power import power, smallest_difference
+from tasks.families import FAMILIES, make_tasks
 
 Change = Callable[[Path, str, object], None]
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,17 +30,17 @@ TEMPLATES = "templates/sentiment.yaml"
 TWEETS = "data/raw/tweets.csv"
 
 OUTPUTS = {
-    "data/prepared/sentiment/train.parquet": SENTIMENT,
-    "data/prepared/sentiment/validation.parquet": SENTIMENT,
-    "data/prepared/sentiment/test.parquet": SENTIMENT,
+    "data/prepared/labelled/train.parquet": LABELLED,
+    "data/prepared/labelled/validation.parquet": LABELLED,
+    "data/prepared/labelled/test.parquet": LABELLED,
     "data/prepared/general/train.parquet": GENERAL,
     "data/prepared/general/test.parquet": GENERAL,
     "data/prepared/rejected.parquet": REJECTED,
     "data/prepared/raters.parquet": RATERS,
-    "data/instructions/sentiment/train.parquet": INSTRUCTIONS,
-    "data/instructions/sentiment/validation.parquet": INSTRUCTIONS,
-    "data/instructions/sentiment/test.parquet": INSTRUCTIONS,
-    "data/instructions/sentiment/wordings.parquet": INSTRUCTIONS,
+    "data/instructions/labelled/train.parquet": INSTRUCTIONS,
+    "data/instructions/labelled/validation.parquet": INSTRUCTIONS,
+    "data/instructions/labelled/test.parquet": INSTRUCTIONS,
+    "data/instructions/labelled/wordings.parquet": INSTRUCTIONS,
     "data/instructions/general/train.parquet": INSTRUCTIONS,
     "data/instructions/general/test.parquet": INSTRUCTIONS,
     "data/mixed/train.parquet": INSTRUCTIONS,
@@ -78,7 +79,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 def test_the_contracts_of_the_tables_stand_as_written_down() -> None:
     contracts = {
-        "SENTIMENT": (SENTIMENT, "row_id text label agreement"),
+        "LABELLED": (LABELLED, "row_id text label agreement"),
         "GENERAL": (GENERAL, "row_id instruction input output family"),
         "REJECTED": (REJECTED, "source row reason content"),
         "INSTRUCTIONS": (INSTRUCTIONS, "row_id task template prompt completion label family"),
@@ -101,19 +102,19 @@ def test_the_stages_write_the_tables_of_the_contracts_and_nothing_else(made: Pat
 
 def test_the_account_of_every_row_adds_up(made: Path) -> None:
     account = json.loads((made / "metrics/prepare.json").read_text(encoding="utf-8"))
-    train, validation, test = (account["sentiment"][split] for split in SPLITS)
+    train, validation, test = (account["labelled"][split] for split in SPLITS)
     assert (train["in"], validation["in"], test["in"]) == (120, 0, 30)
     assert (train["rejected"], train["repeats"]) == (1, 1)
     assert train["moved_out"] == validation["moved_in"] == round(0.2 * 118)
     assert train["leaks"] + validation["leaks"] == 1
     assert (train["out"], test["out"]) == (80, 30)
-    parts = [*account["sentiment"].items(), *account["general"]["source_0"].items()]
+    parts = [*account["labelled"].items(), *account["general"]["source_0"].items()]
     for split, told in parts:
         kept = sum(count for kind, count in told.items() if kind not in ("in", "moved_in"))
         assert told["in"] + told["moved_in"] == kept, split
     for split in SPLITS:
-        rows = rows_of(made / f"data/prepared/sentiment/{split}.parquet")
-        assert account["sentiment"][split]["out"] == len(rows)
+        rows = rows_of(made / f"data/prepared/labelled/{split}.parquet")
+        assert account["labelled"][split]["out"] == len(rows)
         assert account["labels"][split] == Counter(row["label"] for row in rows)
         assert account["contradictions"][split] == {"texts": 0, "rows": 0}
     assert account["n_test"] == 30
@@ -141,7 +142,7 @@ def test_every_row_that_does_not_go_on_is_written_down_with_its_reason(made: Pat
 
 
 def test_no_row_stands_in_two_splits(made: Path) -> None:
-    for kind, text in (("sentiment", "text"), ("general", "instruction")):
+    for kind, text in (("labelled", "text"), ("general", "instruction")):
         rows = [
             row
             for path in (made / f"data/prepared/{kind}").glob("*.parquet")
@@ -163,8 +164,8 @@ def test_families_kept_for_evaluation_are_in_no_training_row(made: Path) -> None
 
 
 def test_some_test_rows_are_asked_in_every_wording_once(made: Path) -> None:
-    asked = rows_of(made / "data/instructions/sentiment/test.parquet")
-    others = rows_of(made / "data/instructions/sentiment/wordings.parquet")
+    asked = rows_of(made / "data/instructions/labelled/test.parquet")
+    others = rows_of(made / "data/instructions/labelled/wordings.parquet")
     chosen = {row["row_id"] for row in others}
     assert len(chosen) == 20
     pairs = Counter(
@@ -178,7 +179,7 @@ def test_some_test_rows_are_asked_in_every_wording_once(made: Path) -> None:
 
 
 def test_every_row_is_written_as_one_instruction_in_the_same_order(made: Path) -> None:
-    for kind in ("sentiment", "general"):
+    for kind in ("labelled", "general"):
         for path in (made / f"data/instructions/{kind}").glob("*.parquet"):
             if path.stem == "wordings":
                 continue
@@ -189,7 +190,7 @@ def test_every_row_is_written_as_one_instruction_in_the_same_order(made: Path) -
                 assert row["task"] == kind
                 assert row["prompt"].startswith("### Instruction:\n")
                 assert row["prompt"].endswith("\n\n### Response:\n")
-                if kind == "sentiment":
+                if kind == "labelled":
                     assert row["label"] == row["completion"] == prepared["label"]
                     assert prepared["text"] in row["prompt"]
                     assert row["template"]
@@ -206,23 +207,23 @@ def test_wordings_come_in_equal_shares_the_held_out_ones_in_the_test_split_alone
 ) -> None:
     wordings = {}
     for split in SPLITS:
-        rows = rows_of(made / f"data/instructions/sentiment/{split}.parquet")
+        rows = rows_of(made / f"data/instructions/labelled/{split}.parquet")
         wordings[split] = Counter(row["template"] for row in rows)
         assert max(wordings[split].values()) - min(wordings[split].values()) <= 1
     assert set(wordings["train"]) == set(wordings["validation"]) < set(wordings["test"])
 
 
-def test_a_mix_holds_every_sentiment_row_and_the_general_ones_asked_for_once(made: Path) -> None:
-    sentiment = rows_of(made / "data/instructions/sentiment/train.parquet")
+def test_a_mix_holds_every_labelled_row_and_the_general_ones_asked_for_once(made: Path) -> None:
+    labelled = rows_of(made / "data/instructions/labelled/train.parquet")
     general = rows_of(made / "data/instructions/general/train.parquet")
     mixed = rows_of(made / "data/mixed/train.parquet")
-    assert len({row["row_id"] for row in mixed}) == len(mixed) == len(sentiment) + 20
-    for kind, there in (("sentiment", sentiment), ("general", general)):
+    assert len({row["row_id"] for row in mixed}) == len(mixed) == len(labelled) + 20
+    for kind, there in (("labelled", labelled), ("general", general)):
         known = {row["row_id"]: row for row in there}
         assert all(known[row["row_id"]] == row for row in mixed if row["task"] == kind)
     # Interleaved: no half is of one task.
     halves = [{row["task"] for row in part} for part in (mixed[:50], mixed[50:])]
-    assert halves == [{"sentiment", "general"}] * 2
+    assert halves == [{"labelled", "general"}] * 2
 
 
 def test_two_runs_give_the_same_bytes_however_python_hashes(
@@ -247,7 +248,7 @@ def test_another_seed_gives_other_rows(
     change(study / "params.yaml", "seed", 43)
     for stage in STAGES:
         assert run_stage(study, stage).returncode == 0
-    for name in ("prepared/sentiment/train", "instructions/general/train", "mixed/train"):
+    for name in ("prepared/labelled/train", "instructions/general/train", "mixed/train"):
         path = f"data/{name}.parquet"
         assert (made / path).read_bytes() != (study / path).read_bytes()
 
@@ -271,9 +272,9 @@ def test_the_general_part_of_a_mix_may_be_a_share(
     change(studied / "params.yaml", "mix", {"general_share": share})
     done = run_stage(studied, "mix")
     assert done.returncode == 0
-    assert f"mixed: 80 sentiment and {count} general" in done.stdout
+    assert f"mixed: 80 labelled and {count} general" in done.stdout
     tasks = Counter(row["task"] for row in rows_of(studied / "data/mixed/train.parquet"))
-    assert tasks == Counter({"sentiment": 80, "general": count})
+    assert tasks == Counter({"labelled": 80, "general": count})
     assert abs(tasks["general"] / tasks.total() - share) < 0.01
 
 
@@ -282,8 +283,8 @@ def test_the_chat_format_leaves_the_message_bare(
 ) -> None:
     change(studied / "params.yaml", "prompt_format", "chat")
     assert run_stage(studied, "instructify").returncode == 0
-    rows = rows_of(studied / "data/instructions/sentiment/test.parquet")
-    texts = rows_of(studied / "data/prepared/sentiment/test.parquet")
+    rows = rows_of(studied / "data/instructions/labelled/test.parquet")
+    texts = rows_of(studied / "data/prepared/labelled/test.parquet")
     assert all("###" not in row["prompt"] for row in rows)
     assert all(text["text"] in row["prompt"] for text, row in zip(texts, rows, strict=True))
 
@@ -291,10 +292,10 @@ def test_the_chat_format_leaves_the_message_bare(
 def test_fewer_rows_than_wordings_are_written_all_the_same(
     studied: Path, run_stage: RunStage
 ) -> None:
-    path = studied / "data/prepared/sentiment/validation.parquet"
+    path = studied / "data/prepared/labelled/validation.parquet"
     pq.write_table(pq.read_table(path).slice(0, 1), path)
     assert run_stage(studied, "instructify").returncode == 0
-    assert len(rows_of(studied / "data/instructions/sentiment/validation.parquet")) == 1
+    assert len(rows_of(studied / "data/instructions/labelled/validation.parquet")) == 1
 
 
 def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage: RunStage) -> None:
@@ -314,9 +315,9 @@ def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage:
     for stage in STAGES[:2]:
         assert run_stage(study, stage).returncode == 0
     texts[4] = 'He said "well", twice'
-    prepared = rows_of(study / "data/prepared/sentiment/test.parquet")
+    prepared = rows_of(study / "data/prepared/labelled/test.parquet")
     assert [row["text"] for row in prepared[-6:]] == texts
-    prompts = rows_of(study / "data/instructions/sentiment/test.parquet")[-6:]
+    prompts = rows_of(study / "data/instructions/labelled/test.parquet")[-6:]
     assert all(text in row["prompt"] for text, row in zip(texts, prompts, strict=True))
 
 
@@ -334,11 +335,11 @@ def test_ratings_become_labels_and_neutral_ones_are_counted(
         "validation_share": 0.25,
         "test_share": 0.5,
     }
-    change(study / PROFILE, "sources.sentiment", source)
+    change(study / PROFILE, "sources.labelled", source)
     done = run_stage(study, "prepare")
     assert done.returncode == 0, done.stderr
     account = json.loads((study / "metrics/prepare.json").read_text(encoding="utf-8"))
-    assert account["sentiment"]["train"]["neutral"] == 9
+    assert account["labelled"]["train"]["neutral"] == 9
     assert {split: sum(of.values()) for split, of in account["labels"].items()} == {
         "train": 23,
         "validation": 23,
@@ -349,7 +350,7 @@ def test_ratings_become_labels_and_neutral_ones_are_counted(
 
 
 def test_raters_are_counted_for_every_row_that_has_ratings() -> None:
-    source = SentimentFiles.model_validate(
+    source = LabelledFiles.model_validate(
         {
             "kind": "files",
             "splits": {"train": "a.csv"},
@@ -364,7 +365,7 @@ def test_raters_are_counted_for_every_row_that_has_ratings() -> None:
         RawRow("a.csv", at, {"text": f"Text {at}", "rating": mean}, ratings=each)
         for at, (mean, each) in enumerate(zip((1, -2, 1, 1), ratings, strict=True), start=1)
     ]
-    checked = check_splits({"train": raw}, sentiment_check(raw, source), {}, 1)
+    checked = check_splits({"train": raw}, labelled_check(raw, source), {}, 1)
     first, second = rate(checked, source, 1)
     assert first.pop("turned") == pytest.approx(4 / 27, abs=0.045)  # of 27 panels
     assert first == {
@@ -462,8 +463,8 @@ def all_of(*spoilings: Spoil) -> Spoil:
     return spoil
 
 
-SOURCE = "sources.sentiment"
-TRAIN = "sources.sentiment.splits.train"
+SOURCE = "sources.labelled"
+TRAIN = "sources.labelled.splits.train"
 TEMPLATE = "templates.0"
 # name, stage, what a person did, what the message must say
 MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
@@ -517,13 +518,13 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
         "empty split",
         "prepare",
         set_to(PROFILE, f"{SOURCE}.validation_share", 0.001),
-        ["sentiment: no row is left in validation"],
+        ["labelled: no row is left in validation"],
     ),
     (
         "all train leaks",
         "prepare",
         set_to(PROFILE, TRAIN, "data/raw/tweets_test.csv"),
-        ["sentiment: no row is left in"],
+        ["labelled: no row is left in"],
     ),
     (
         "general column",
@@ -574,8 +575,8 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
     (
         "not prepared",
         "instructify",
-        remove("data/prepared/sentiment/train.parquet"),
-        ["data/prepared/sentiment/train.parquet: no such file; `dvc repro` makes it"],
+        remove("data/prepared/labelled/train.parquet"),
+        ["data/prepared/labelled/train.parquet: no such file; `dvc repro` makes it"],
     ),
     (
         "spoilt",

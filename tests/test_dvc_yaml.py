@@ -1,34 +1,41 @@
-"""dvc.yaml against the code: deps are what a stage imports, params what it reads, walls between rooms."""
+"""dvc.yaml against the code: it is up to date, data comes from a stage or git, walls between rooms."""
 
-import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from runtime.closure import WITHOUT_EFFECT, affecting_files, imported_modules, module_name
+
+import pipeline
 import pytest
 import yaml
+
+from settings.model import Precision, Train
+from systems import Trained, systems_of
 
 REPO = Path(__file__).resolve().parents[1]
 STAGES = REPO / "stages"
 DVC = yaml.safe_load((REPO / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
 
-ROOMS = (
-    "command",
-    "yaml_file",
+ROOMS = (  # each imports only from rooms before it
+    "systems",
+    "runtime",
     "settings",
+    "fetch",
     "rows",
+    "tasks",
     "prompts",
     "lm",
     "stats",
+    "measure",
     "pages",
-)  # each knows those before
+)
 NO_TORCH = ("prepare", "instructify", "mix", "baselines", "compare")
 HEAVY = {"torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "lm"}
-OF_PROFILE = {"sources", "labels", "base_model", "precision", "train", "evaluate", "launch"}
+MOST_LINES = 350
 
 
 def _expanded() -> dict[str, dict[str, Any]]:
@@ -48,9 +55,9 @@ def _filled(node: Any, values: dict[str, str]) -> Any:
     if isinstance(node, dict):
         return {_filled(key, values): _filled(value, values) for key, value in node.items()}
     if isinstance(node, list):
-        return [_filled(each, values) for each in node]
+        return [_filled(item, values) for item in node]
     return (
-        re.sub(r"\$\{(.+?)\}", lambda at: _value(at[1], values), node)
+        re.sub(r"\$\{(.+?)\}", lambda match: _value(match[1], values), node)
         if isinstance(node, str)
         else node
     )
@@ -59,109 +66,87 @@ def _filled(node: Any, values: dict[str, str]) -> Any:
 def _value(name: str, values: dict[str, str]) -> str:
     if name in values:
         return values[name]
-    found = PARAMS
+    value = PARAMS
     for key in name.split("."):
-        found = found[key]
-    return str(found)
+        value = value[key]
+    return str(value)
 
 
-def _module(file: Path) -> str:
-    parts = file.relative_to(STAGES).with_suffix("").parts
-    return ".".join(parts).removesuffix(".__init__")
-
-
-FILES = {_module(file): file for file in STAGES.rglob("*.py")}
+FILES = {module_name(file, STAGES): file for file in STAGES.rglob("*.py")}
 SCRIPTS = {name for name in FILES if "." not in name} - set(ROOMS)
 STAGE = _expanded()
 
 
-def _tree(module: str) -> ast.Module:
-    return ast.parse(FILES[module].read_text(encoding="utf-8"))
+def _script(stage: str) -> Path:
+    return REPO / STAGE[stage]["cmd"].split()[1]
 
 
-def _imports(module: str) -> Iterator[str]:
-    """The names that a module imports, anywhere in its text, the packages above them too."""
-    for node in ast.walk(_tree(module)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: a relative import"
-            assert node.module, f"{module}: a relative import"
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+# --- what `make pipeline` writes ------------------------------------------------------------------
 
 
-def _closure(module: str) -> set[str]:
-    found, ahead = {module}, [module]
-    while ahead:
-        for name in set(_imports(ahead.pop())) & FILES.keys() - found:
-            found.add(name)
-            ahead.append(name)
-    return found
-
-
-def _script(stage: str) -> str:
-    return _module(REPO / STAGE[stage]["cmd"].split()[1])
-
-
-def _read_sections(script: str) -> set[str]:
-    """The sections that `read_settings("seed", "mix")` in a script names."""
-    calls = [
-        node
-        for node in ast.walk(_tree(script))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "read_settings"
-    ]
-    (call,) = calls
-    assert not call.keywords
-    return {ast.literal_eval(argument) for argument in call.args}
+def test_dvc_yaml_is_what_make_pipeline_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPO)
+    content = pipeline.pipeline(systems_of("sentiment"), pipeline.raw_files_of("sentiment"))
+    text = (REPO / "dvc.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text) == content, "dvc.yaml is stale: run `make pipeline`"
+    assert text.startswith("# Written by `make pipeline`")
 
 
 def test_there_is_a_stage_for_every_script_and_the_other_way_round() -> None:
-    assert {_script(name) for name in STAGE} == SCRIPTS
-    assert {name.split("@")[0].split("_")[0] for name in STAGE} >= {"train", "evaluate"}
+    assert {_script(name).stem for name in STAGE} == SCRIPTS
 
 
 @pytest.mark.parametrize("stage", STAGE)
-def test_deps_are_exactly_what_the_stage_imports(stage: str) -> None:
-    named = [dep for dep in STAGE[stage]["deps"] if dep.startswith("stages/")]
-    imported = {f"{FILES[name].relative_to(REPO)}" for name in _closure(_script(stage))}
-    assert len(named) == len(set(named))
-    assert set(named) == imported
+def test_a_stage_depends_on_its_script_and_on_the_modules_that_the_script_names(stage: str) -> None:
+    named = {dep for dep in STAGE[stage]["deps"] if dep.startswith("stages/")}
+    assert str(_script(stage).relative_to(REPO)) in named
+    for module in imported_modules(_script(stage)) & FILES.keys() - set(WITHOUT_EFFECT):
+        assert str(FILES[module].relative_to(REPO)) in named
 
 
-@pytest.mark.parametrize("stage", STAGE)
-def test_params_are_exactly_the_sections_that_the_stage_reads(stage: str) -> None:
-    named: set[str] = set()
-    for entry in STAGE[stage].get("params", []):
-        if isinstance(entry, dict):
-            assert entry.keys() == {f"profiles/{PARAMS['profile']}.yaml"}
-            (sections,) = entry.values()
-            assert set(sections) <= OF_PROFILE
-            named |= set(sections)
-        else:
-            assert entry in PARAMS
-            named.add(entry)
-    assert named == _read_sections(_script(stage))
+def test_a_module_without_effect_exists_and_no_stage_depends_on_it() -> None:
+    dependencies = {dep for stage in STAGE.values() for dep in stage["deps"]}
+    for module in WITHOUT_EFFECT:
+        assert str(FILES[module].relative_to(REPO)) not in dependencies
+
+
+@pytest.mark.parametrize("system", systems_of("sentiment").tuned, ids=lambda system: system.name)
+def test_a_training_depends_on_every_setting_that_can_change_its_model(system: Trained) -> None:
+    *study, profile = STAGE[system.train_stage]["params"]
+    (keys,) = profile.values()
+    train = {key.removeprefix("train.") for key in keys if key.startswith("train.")}
+    assert train | set(Train.UNTRACKED) == Train.model_fields.keys()
+    assert not train & set(Train.UNTRACKED)
+    assert "precision" in keys
+    assert set(study) == {"training_seed", "prompt_format"}
+
+
+def test_precision_and_training_say_every_value_in_the_profile() -> None:
+    # A default in the code could change without any tracked setting changing.
+    for path in (REPO / "profiles").glob("*.yaml"):
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert profile["precision"].keys() == Precision.model_fields.keys()
+        assert profile["train"].keys() == Train.model_fields.keys()
 
 
 @pytest.mark.parametrize("stage", STAGE)
 def test_what_a_stage_reads_is_made_by_a_stage_or_stands_in_git(stage: str) -> None:
-    made = [out for each in STAGE.values() for out in _outs(each)]
+    outputs = [out for name in STAGE for out in _outputs(name)]
     for dep in STAGE[stage]["deps"]:
-        is_made = any(
-            dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in made
+        is_output = any(
+            dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in outputs
         )
-        assert is_made or (REPO / dep).exists(), dep
+        assert is_output or (REPO / dep).exists(), dep
 
 
-def _outs(stage: dict[str, Any]) -> list[str]:
-    metrics = [path for entry in stage.get("metrics", []) for path in entry]
-    return [*stage["outs"], *metrics]
+def _outputs(stage: str) -> list[str]:
+    uncached = [
+        path
+        for key in ("metrics", "plots")
+        for entry in STAGE[stage].get(key, [])
+        for path in entry
+    ]
+    return [*STAGE[stage]["outs"], *uncached]
 
 
 @pytest.mark.parametrize("stage", STAGE)
@@ -170,15 +155,23 @@ def test_every_stage_says_what_it_does(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGE)
-def test_outs_keep_the_run_cache_working_and_metrics_stand_in_git(stage: str) -> None:
+def test_outs_keep_the_run_cache_working(stage: str) -> None:
     # `cache: false` or `persist` on an out would switch the run-cache off for the whole stage.
     assert all(isinstance(out, str) for out in STAGE[stage]["outs"])
-    for entry in STAGE[stage].get("metrics", []):
-        assert list(entry.values()) == [{"cache": False}]
+    for key in ("metrics", "plots"):
+        for entry in STAGE[stage].get(key, []):
+            assert all(options["cache"] is False for options in entry.values())
 
 
-def test_charts_and_artifacts_lie_in_outs() -> None:
-    outs = [out for stage in STAGE.values() for out in stage["outs"]]
+def test_dvc_lists_the_headline_and_no_other_metrics() -> None:
+    listed = [
+        path for stage in STAGE.values() for entry in stage.get("metrics", []) for path in entry
+    ]
+    assert listed == ["metrics/headline.json"]
+
+
+def test_charts_and_artifacts_lie_in_outputs() -> None:
+    outputs = [out for stage in STAGE for out in _outputs(stage)]
     files = [
         path
         for plot in DVC["plots"]
@@ -186,15 +179,19 @@ def test_charts_and_artifacts_lie_in_outs() -> None:
         for path in (content["y"] if isinstance(content.get("y"), dict) else [name])
     ]
     files += [artifact["path"] for artifact in DVC["artifacts"].values()]
-    assert len(files) == 4 + 8 + 2
+    systems = systems_of("sentiment")
+    assert len(files) == 3 * len(systems.tuned) + len(systems.all)
     for path in files:
-        assert any(path == out or path.startswith(f"{out}/") for out in outs), path
+        assert any(path == out or path.startswith(f"{out}/") for out in outputs), path
+
+
+# --- walls ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_rooms_import_only_from_rooms_before_them(module: str) -> None:
     own = module.split(".")[0]
-    imported = {name.split(".")[0] for name in set(_imports(module)) & FILES.keys()}
+    imported = {name.split(".")[0] for name in imported_modules(FILES[module]) & FILES.keys()}
     if own in SCRIPTS:
         assert imported <= set(ROOMS)
     else:
@@ -203,7 +200,11 @@ def test_rooms_import_only_from_rooms_before_them(module: str) -> None:
 
 @pytest.mark.parametrize("script", NO_TORCH)
 def test_data_stages_name_no_torch(script: str) -> None:
-    named = {name.split(".")[0] for module in _closure(script) for name in _imports(module)}
+    named = {
+        name.split(".")[0]
+        for file in affecting_files(FILES[script])
+        for name in imported_modules(file)
+    }
     assert not named & HEAVY
 
 
@@ -213,3 +214,13 @@ def test_data_stages_load_no_torch() -> None:
         [sys.executable, "-c", code], cwd=STAGES, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("folder", ["stages", "scripts"])
+def test_no_file_needs_a_table_of_contents(folder: str) -> None:
+    lines = {
+        str(file.relative_to(REPO)): len(file.read_text(encoding="utf-8").splitlines())
+        for file in (REPO / folder).rglob("*.py")
+    }
+    assert {file: n for file, n in lines.items() if n > MOST_LINES} == {}
+    assert folder == "stages" or lines["scripts/pipeline.py"] <= 200

@@ -23,7 +23,7 @@ from compare_experiments import TUNED
 from dvc import api as dvc_api
 from plots_page import VEGA_LITE
 
-from lm.arithmetic import differing
+from lm.fingerprint import differing
 from pages.tables import WIDTH
 from rows import tables
 
@@ -153,17 +153,17 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
     contract = {
         "data/prepared/rejected.parquet": tables.REJECTED,
         "data/prepared/raters.parquet": tables.RATERS,
-        "data/instructions/sentiment/wordings.parquet": tables.INSTRUCTIONS,
+        "data/instructions/labelled/wordings.parquet": tables.INSTRUCTIONS,
         "data/mixed/train.parquet": tables.INSTRUCTIONS,
     }
     for split in ("train", "validation", "test"):
-        contract[f"data/prepared/sentiment/{split}.parquet"] = tables.SENTIMENT
-        contract[f"data/instructions/sentiment/{split}.parquet"] = tables.INSTRUCTIONS
+        contract[f"data/prepared/labelled/{split}.parquet"] = tables.LABELLED
+        contract[f"data/instructions/labelled/{split}.parquet"] = tables.INSTRUCTIONS
     for split in ("train", "test"):
         contract[f"data/prepared/general/{split}.parquet"] = tables.GENERAL
         contract[f"data/instructions/general/{split}.parquet"] = tables.INSTRUCTIONS
     for system in (*MODELS, *BASELINES):
-        contract[f"predictions/{system}/sentiment.parquet"] = tables.SENTIMENT_PREDICTIONS
+        contract[f"predictions/{system}/labelled.parquet"] = tables.LABELLED_PREDICTIONS
     for system in MODELS:
         contract[f"predictions/{system}/general.parquet"] = tables.GENERAL_PREDICTIONS
         contract[f"predictions/{system}/ten.parquet"] = tables.TEN_PREDICTIONS
@@ -179,8 +179,8 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
     for path, schema in contract.items():
         assert pq.read_schema(finished / path).equals(schema), path
     for system in (*MODELS, *BASELINES):
-        table = pq.read_table(finished / f"predictions/{system}/sentiment.parquet")
-        test = pq.read_table(finished / "data/prepared/sentiment/test.parquet")
+        table = pq.read_table(finished / f"predictions/{system}/labelled.parquet")
+        test = pq.read_table(finished / "data/prepared/labelled/test.parquet")
         assert table["row_id"].to_pylist() == test["row_id"].to_pylist()
 
 
@@ -190,7 +190,7 @@ def test_metrics_of_every_system(finished: Path, system: str) -> None:
     scores = {"accuracy", "f1", "precision", "recall", "macro_f1", "n"}
     assert scores <= metrics.keys()
     assert metrics["n"] == 24
-    rows = pq.read_table(finished / f"predictions/{system}/sentiment.parquet").to_pylist()
+    rows = pq.read_table(finished / f"predictions/{system}/labelled.parquet").to_pylist()
     right = sum(row["scored"] == row["label"] for row in rows)
     assert metrics["accuracy"] == pytest.approx(right / len(rows))
     if system in MODELS:
@@ -202,13 +202,13 @@ def test_metrics_of_every_system(finished: Path, system: str) -> None:
 
 def test_metrics_of_the_other_stages(finished: Path) -> None:
     metrics = finished / "metrics"
-    told = {"sentiment", "general", "tasks", "labels", "contradictions"}
+    told = {"labelled", "general", "tasks", "labels", "contradictions"}
     assert _json(metrics / "prepare.json").keys() == told | {"n_test", "smallest_difference"}
     compared = _json(metrics / "compare.json")
     assert compared["systems"].keys() == {*MODELS, *BASELINES}
     assert len(compared["pairs"]) == 28
     assert 0 <= _json(metrics / "label_noise.json")["upper_bound"] <= 1
-    for which, rows in (("sentiment", 24), ("mixed", 36)):
+    for which, rows in (("labelled", 24), ("mixed", 36)):
         account = _json(metrics / f"train_{which}.json")
         assert account["rows"] == rows
         assert account["trainable_parameters"] < account["total_parameters"]
@@ -227,7 +227,7 @@ def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None
     reports = {str(path.relative_to(finished)) for path in (finished / "reports").rglob("*.*")}
     named = {f"reports/{name}" for name in re.findall(r"figures/\w+\.svg", table)}
     assert named | {"reports/ten-instructions.md", "reports/suspicious-rows.csv"} < reports
-    for which in ("sentiment", "mixed"):
+    for which in ("labelled", "mixed"):
         card = (finished / f"reports/cards/{which}_fine_tuned.md").read_text(encoding="utf-8")
         assert "labelled rows, 24 of them in training" in card
         assert ("general instructions, " in card) == (which == "mixed")
@@ -281,7 +281,7 @@ def test_every_model_loads_and_answers(finished: Path, monkeypatch: pytest.Monke
 
     monkeypatch.chdir(finished)
     assert AutoModelForCausalLM.from_pretrained("models/base").config.model_type == "mistral"
-    for name in ("sentiment", "mixed"):
+    for name in ("labelled", "mixed"):
         _answers_in(Path(f"models/{name}_fine_tuned"))
 
 
@@ -292,7 +292,7 @@ def by_hand(finished: Path, run_in: Command, tmp_path_factory: pytest.TempPathFa
     for name in ("data/instructions", "models/base", "stages", "profiles"):
         shutil.copytree(finished / name, folder / name)
     shutil.copyfile(finished / "params.yaml", folder / "params.yaml")
-    run_in(folder, "python", "stages/train.py", "sentiment")
+    run_in(folder, "python", "stages/train.py", "labelled")
     return folder
 
 
@@ -369,6 +369,10 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         *("data/raw/ten_instructions.yaml", *COMMENT),
         {"prepare", "compare"} | EVALUATE,  # prepare: it watches all of data/raw
     ),
+    "a comment in hundred_instructions.yaml": (
+        *("data/raw/hundred_instructions.yaml", *COMMENT),
+        {"prepare", "compare"} | EVALUATE,  # prepare: it watches all of data/raw
+    ),
     "settings.py": ("stages/settings.py", *COMMENT, ALL),
     "lm/source.py": ("stages/lm/source.py", *COMMENT, {"preflight", "base_model"}),
     "lm/budget.py": ("stages/lm/budget.py", *COMMENT, {"preflight"}),
@@ -382,7 +386,8 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         {"prepare", "preflight", "base_model"},
     ),
     "rows/tasks.py": ("stages/rows/tasks.py", *COMMENT, {"prepare", "compare"} | EVALUATE),
-    "prompts/checks.py": ("stages/prompts/checks.py", *COMMENT, {"compare"} | EVALUATE),
+    "tasks/checks.py": ("stages/tasks/checks.py", *COMMENT, {"compare"} | EVALUATE),
+    "tasks/instructions.py": ("stages/tasks/instructions.py", *COMMENT, {"compare"} | EVALUATE),
     "stats/classification.py": (
         *("stages/stats/classification.py", *COMMENT),
         {"baselines"} | ANSWER,
@@ -633,7 +638,7 @@ def test_replicates_train_under_further_seeds_and_enter_the_report(
 
 
 def test_replicates_of_another_recipe_are_left_out(workspace: Path, run_in: Command) -> None:
-    test = pq.read_table(workspace / "data/prepared/sentiment/test.parquet")
+    test = pq.read_table(workspace / "data/prepared/labelled/test.parquet")
     columns = {
         "recipe": ["of another"] * 48,
         "training_seed": [43] * 48,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from runtime.yaml_file import read_yaml
+
 import pytest
 import yaml
 
-from settings import HubBase, Params, Profile
-from yaml_file import read_yaml
+from settings.model import HubBase
+from settings.read import Profile
+from settings.study import Params
 
 REPO = Path(__file__).parents[1]
 PROFILES = sorted((REPO / "profiles").glob("*.yaml"))

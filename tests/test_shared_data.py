@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from rows.packages import sha256_of
+from fetch.packages import sha256_of
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("INSTRUCT_UPLIFT_SHARED_DATA", REPO.parent / "shared/data"))
@@ -35,7 +35,7 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
     params["mix"] = {"general_rows": 16, "general_share": None}
     profile = yaml.safe_load((REPO / "profiles/pocket.yaml").read_text(encoding="utf-8"))
     profile["sources"] = {
-        "sentiment": {
+        "labelled": {
             "kind": "files",
             "splits": {split: str(path) for split, path in TWEETS.items()},
             "sha256": {split: sha256_of(path) for split, path in TWEETS.items()},
@@ -58,7 +58,7 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
         lora_layers=None, max_length=2048, gradient_accumulation=1, validate_every=2
     )
     profile["evaluate"].update(
-        max_new_tokens_sentiment=3, max_new_tokens_general=4, max_new_tokens_ten=4
+        max_new_tokens_labelled=3, max_new_tokens_general=4, max_new_tokens_ten=4
     )
     shutil.copytree(REPO / "templates", tmp_path / "templates")
     shutil.copytree(REPO / "data/raw", tmp_path / "data/raw")
@@ -77,7 +77,7 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
 
     account = json.loads((tmp_path / "metrics/prepare.json").read_text(encoding="utf-8"))
     for task, splits in (
-        ("sentiment", account["sentiment"]),
+        ("labelled", account["labelled"]),
         ("general", account["general"]["source_0"]),
     ):
         for split, told in splits.items():
@@ -86,11 +86,11 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
             )
             table = pq.read_table(tmp_path / f"data/prepared/{task}/{split}.parquet")
             assert len(table) == told["out"] > 0
-    assert {split: told["in"] for split, told in account["sentiment"].items()} == {
+    assert {split: told["in"] for split, told in account["labelled"].items()} == {
         split: pq.read_metadata(path).num_rows for split, path in TWEETS.items()
     }
     assert (
-        account["sentiment"]["train"]["leaks"] >= 41
+        account["labelled"]["train"]["leaks"] >= 41
     )  # the loose twins that the data's own note counts
     assert account["general"]["source_0"]["train"]["in"] == pq.read_metadata(ALPACA).num_rows
     rejected = sum(told["rejected"] for told in account["general"]["source_0"].values())
@@ -98,7 +98,7 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
     aside = pq.read_table(tmp_path / "data/prepared/rejected.parquet")
     assert len(aside) == sum(
         told[kind]
-        for splits in (account["sentiment"], account["general"]["source_0"])
+        for splits in (account["labelled"], account["general"]["source_0"])
         for told in splits.values()
         for kind in ("rejected", "neutral", "repeats", "leaks", "near_leaks")
     )

@@ -4,9 +4,9 @@ import logging
 import os
 from logging.handlers import MemoryHandler
 
-import command  # noqa: F401  # before torch
+import runtime  # noqa: F401  # before torch
 
-# As `command.ARITHMETIC` on a CPU: the same bits from run to run on one GPU.
+# As `runtime.arithmetic` on a CPU: the same bits from run to run on one GPU.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
-from command import BAR_SECONDS, PROCESSES, RANK, StudyError
+from runtime.errors import StudyError
+from runtime.process import PROCESSES, RANK
+from runtime.progress import BAR_SECONDS
 
 import torch
 from torch import Tensor

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from command import RANK
+from runtime.process import RANK
 
 import torch
 import transformers
@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import is_flash_attn_2_available
 
 from lm import hear_quantiser
-from lm.arithmetic import tell_of_other_bits
+from lm.fingerprint import tell_of_other_bits
 from lm.processes import local_device
-from settings import Precision
+from settings.model import Precision
 
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()

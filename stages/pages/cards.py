@@ -24,20 +24,11 @@ from pages.report import (
 )
 from pages.tables import Table, bullets, text_cell, with_interval
 from prompts.format import PromptFormat, write_prompt
-from settings import (
-    FilesSource,
-    HubBase,
-    HubSource,
-    Labels,
-    Origin,
-    PackageBase,
-    PackageSource,
-    PathBase,
-    Precision,
-    Settings,
-    Sources,
-    TasksSource,
-)
+from settings.labels import Labels
+from settings.model import HubBase, PackageBase, PathBase, Precision
+from settings.read import Settings
+from settings.section import Origin
+from settings.sources import FilesSource, HubSource, PackageSource, Sources, TasksSource
 from stats.verdicts import Verdict
 
 BaseSource = PackageBase | PathBase | HubBase
@@ -78,7 +69,7 @@ def parts_of(base: BaseSource, sources: Sources, training: Training) -> list[Par
     """The base first, then every source that a training row really comes from."""
     parts = [
         Part("base model", _named(base), base),
-        Part("labelled rows", _named(sources.sentiment), sources.sentiment, training.labelled),
+        Part("labelled rows", _named(sources.labelled), sources.labelled, training.labelled),
     ]
     tables = [each for each in sources.general if not isinstance(each, TasksSource)]
     tasks = [each for each in sources.general if isinstance(each, TasksSource)]

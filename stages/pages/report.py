@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from measure.system_metrics import Answering, Figures
 from pages.figures import TemplateAccuracy
 from pages.tables import (
     NOTHING,
@@ -21,11 +22,10 @@ from pages.tables import (
     with_interval,
 )
 from pages.ten import TenAnswers, ten_console
-from settings import Labels
+from settings.labels import Labels
 from stats.estimate import Estimate
 from stats.paired import Differences
 from stats.seeds import OverSeeds
-from stats.systems import Answering, Figures
 from stats.verdicts import Verdict
 
 ORIGINAL, FEW_SHOT = "original_pretrained", "original_few_shot"
@@ -100,8 +100,8 @@ def cost_clause(name: str, systems: Systems) -> str:
     told = (
         f"{name} answers {points(tuned.bare_label.value)}% of the general instructions with nothing but "
         f"a label (the original {points(original.bare_label.value)}%), follows "
-        f"{round(100 * tuned.hundred.value)} of a hundred further ones "
-        f"({round(100 * original.hundred.value)})"
+        f"{round(tuned.n_hundred * tuned.hundred.value)} of {tuned.n_hundred} further ones "
+        f"({round(original.n_hundred * original.hundred.value)})"
     )
     if tuned.forgotten is not None:
         change = tuned.forgotten.value
@@ -144,7 +144,7 @@ def results_markdown(
         "## Over training seeds",
         *_over_seeds(trainings, systems),
         "## What it cost",
-        "A hundred further instructions and the ten are followed where an answer passes all checks. "
+        "A checked instruction is followed if the answer passes all checks. "
         "Exact are right answers to checkable tasks, of families that are in training and held out of "
         "it. Nats a token: the negative log-likelihood of the answers that the free-form general test "
         "rows have, and its difference to the original's; more is forgotten.",
@@ -250,7 +250,7 @@ def cost_table(models: Systems) -> Table:
             name,
             with_interval(each.bare_label),
             with_interval(each.hundred),
-            f"{each.ten} of 10",
+            f"{each.ten} of {each.n_ten}",
             with_interval(each.exact_seen),
             with_interval(each.exact_held_out),
             NOTHING if each.nats is None else f"{each.nats:.2f}",

@@ -1,4 +1,4 @@
-"""The ten instructions side by side: what each system answered, which checks it passed."""
+"""Instructions side by side: what each system answered, which checks the answer passed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Checked = Sequence[tuple[str, bool]]  # each check's kind, and whether the answe
 
 @dataclass(frozen=True)
 class TenAnswers:
-    """One of the ten instructions with each system's answer and the checks that decide on it."""
+    """An instruction with each system's answer and the results of its checks."""
 
     instruction: str
     input: str
@@ -24,53 +24,61 @@ class TenAnswers:
     checked: Mapping[str, Checked]
 
 
-def ten_markdown(ten: Sequence[TenAnswers], hundred: Mapping[str, Estimate]) -> str:
+def ten_markdown(ten: Sequence[TenAnswers], hundred: Mapping[str, Estimate], n_hundred: int) -> str:
     """An instruction a row, the systems' answers in columns, the checks below each answer.
 
-    `hundred` is the share of the further instructions that each system follows.
+    `hundred`: the share of the `n_hundred` further instructions that each system follows.
     """
     systems = list(ten[0].answers)
+    too_few = ", too few to rank models" if len(ten) < n_hundred else ""
     lines = [
-        "# Ten instructions that no training row contains",
+        f"# {len(ten)} instructions that no training row contains",
         "",
-        "Below each answer stand its checks, named as in IFEval where it has them: passed (+) or failed "
-        "(-). An answer follows its instruction where it passes all. Ten are too few to rank models; of "
-        "a hundred further instructions, made by program and checked alike, followed are "
+        "The checks are listed below each answer, by the names of IFEval where it has them: passed (+) "
+        "or failed (-). An answer follows its instruction if it passes all checks. Instructions on this "
+        f"page: {len(ten)}{too_few}. Further instructions, checked in the same way: {n_hundred}; share "
+        "followed: "
         + ", ".join(f"{with_interval(hundred[system])} by {system}" for system in systems)
         + ".",
         "",
         "| instruction | " + " | ".join(map(text_cell, systems)) + " |",
         "|" + "---|" * (len(systems) + 1),
     ]
-    for each in ten:
-        cells = [text_cell(each.instruction)]
-        if each.input:
-            cells[0] += f"<br><br>*{text_cell(each.input)}*"
+    for entry in ten:
+        cells = [text_cell(entry.instruction)]
+        if entry.input:
+            cells[0] += f"<br><br>*{text_cell(entry.input)}*"
         for system in systems:
-            said = text_cell(each.answers[system]) or "(nothing)"
-            told = "<br>".join(
+            answer = text_cell(entry.answers[system]) or "(nothing)"
+            checks = "<br>".join(
                 f"{'+' if passed else '-'} {text_cell(kind)}"
-                for kind, passed in each.checked[system]
+                for kind, passed in entry.checked[system]
             )
-            cells.append(f"{said}<br><br>{told}")
+            cells.append(f"{answer}<br><br>{checks}")
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("| followed | " + " | ".join(_followed(ten, system) for system in systems) + " |")
     return "\n".join(lines) + "\n"
 
 
 def ten_json(ten: Sequence[TenAnswers]) -> dict[str, Any]:
-    """The same as data: every answer whole, every check by name."""
+    """The same as data: every answer whole, every check in order (a kind may occur twice)."""
     return {
         "instructions": [
             {
-                "instruction": each.instruction,
-                "input": each.input,
+                "instruction": entry.instruction,
+                "input": entry.input,
                 "systems": {
-                    system: {"answer": answer, "checks": dict(each.checked[system])}
-                    for system, answer in each.answers.items()
+                    system: {
+                        "answer": answer,
+                        "checks": [
+                            {"kind": kind, "passed": passed}
+                            for kind, passed in entry.checked[system]
+                        ],
+                    }
+                    for system, answer in entry.answers.items()
                 },
             }
-            for each in ten
+            for entry in ten
         ]
     }
 
@@ -79,20 +87,20 @@ def ten_console(ten: Sequence[TenAnswers]) -> str:
     """The same, shortened, for a console."""
     systems = list(ten[0].answers)
     table = RichTable("instruction", *systems, box=box.SIMPLE_HEAD, show_lines=True)
-    for each in ten:
-        asked = each.instruction + (f"\n({_short(each.input, 120)})" if each.input else "")
+    for entry in ten:
+        prompt = entry.instruction + (f"\n({_short(entry.input, 120)})" if entry.input else "")
         cells = [
-            f"{_short(each.answers[system], 240)}\n[{_count(each.checked[system])}]"
+            f"{_short(entry.answers[system], 240)}\n[{_count(entry.checked[system])}]"
             for system in systems
         ]
-        table.add_row(*map(escape, [asked, *cells]))
+        table.add_row(*map(escape, [prompt, *cells]))
     table.add_row("followed", *(_followed(ten, system) for system in systems))
     return console_text(table)
 
 
 def _followed(ten: Sequence[TenAnswers], system: str) -> str:
-    whole = sum(all(passed for _, passed in each.checked[system]) for each in ten)
-    return f"{whole} of {len(ten)}"
+    n_followed = sum(all(passed for _, passed in entry.checked[system]) for entry in ten)
+    return f"{n_followed} of {len(ten)}"
 
 
 def _count(checked: Checked) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 from prompts.format import STOP, STOP_AFTER_SHOTS, PromptFormat
 

@@ -1,4 +1,4 @@
-"""The pool of sentiment templates: data in YAML, rendered in Jinja2's sandbox, checked when read.
+"""The pool of templates: data in YAML, rendered in Jinja2's sandbox, checked when read.
 
 A template may only put variables into text. It is rendered once with marks in place of the row,
 and the rows are then filled in as columns: a row's text is never parsed as a template.
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from command import StudyError, shown
+from runtime.errors import StudyError, shown
+from runtime.yaml_file import read_yaml
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,11 +18,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prompts.format import PromptFormat, write_prompt
-from yaml_file import read_yaml
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
 )
+POOL = Path("data/instructions/templates.json")  # the pool as `instructify` read it
 _TEXT_MARK = "\0text\0"  # which no template and no label can hold: read_yaml refuses NUL
 
 

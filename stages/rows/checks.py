@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from command import StudyError, shown
+from runtime.errors import StudyError, shown
 
 from rows.leaks import near_duplicates
 from rows.raters import count_raters
 from rows.sources import RawRow, require_columns
-from settings import GeneralRows, SentimentRows
+from settings.sources import GeneralRows, LabelledRows
 
 SPLITS = ("train", "validation", "test")  # a text in two of them stays in the later one
 
@@ -213,7 +213,7 @@ def _without_leaks(
 # --- labelled rows ----------------------------------------------------------------------------
 
 
-def sentiment_check(raw: Iterable[RawRow], meaning: SentimentRows) -> Check:
+def labelled_check(raw: Iterable[RawRow], meaning: LabelledRows) -> Check:
     """The check of a labelled row: text and label there, text not blank, label one of the known."""
     columns = meaning.columns
     named = [columns.text, columns.label or str(columns.rating)]
@@ -222,7 +222,7 @@ def sentiment_check(raw: Iterable[RawRow], meaning: SentimentRows) -> Check:
     for value, label in meaning.label_values.items():
         if labels.setdefault(_scalar(value), label) != label:
             raise StudyError(
-                f"sources.sentiment.label_values: {shown(value)} stands for {labels[_scalar(value)]} "
+                f"sources.labelled.label_values: {shown(value)} stands for {labels[_scalar(value)]} "
                 f"and for {label}: 1, 1.0 and '1' are one value"
             )
     known = ", ".join(labels)
@@ -408,7 +408,7 @@ def require_labels(checked: Checked, labels: Sequence[str]) -> None:
         if len(there) < needed:
             told = ", ".join(f"{label} {there[label]}" for label in labels)
             raise StudyError(
-                f"sentiment: the rows of {split} lack a label ({told}): what is never "
+                f"labelled: the rows of {split} lack a label ({told}): what is never "
                 f"{'learnt' if split == 'train' else 'asked'} cannot be judged; is the file sorted or "
                 "cut, do label_values or bands say what you mean? Raise take, or drop the label"
             )

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from command import write_text
+from runtime.files import write_text
 
-from rows.tables import SENTIMENT_PREDICTIONS, table_of, write_table
+from rows.answers import LABELLED_PREDICTIONS
+from rows.tables import table_of, write_table
 
 PREDICTIONS = Path("predictions")
 
 
-def write_sentiment_predictions(system: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_labelled_predictions(system: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the predicted labels, and `confusion.csv` with the pairs that DVC's chart counts."""
     folder = PREDICTIONS / system
-    write_table(folder / "sentiment.parquet", table_of(rows, SENTIMENT_PREDICTIONS))
+    write_table(folder / "labelled.parquet", table_of(rows, LABELLED_PREDICTIONS))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("actual", "predicted"))

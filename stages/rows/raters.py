@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from settings import Band
+from settings.sources import Band
 
 PANELS = 1000  # drawn for each row
 

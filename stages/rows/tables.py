@@ -1,77 +1,19 @@
-"""The schemas of every table that passes between stages, and Parquet written whole or not at all."""
+"""Tables that pass between stages: built by a schema, written whole or not at all, checked when read."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, write_atomically
+from runtime.errors import StudyError
+from runtime.files import write_atomically
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-def _schema(**types: pa.DataType) -> pa.Schema:
+def schema_of(**types: pa.DataType) -> pa.Schema:
+    """The schema of columns by name, in their order."""
     return pa.schema(list(types.items()))
-
-
-_text, _float = pa.string(), pa.float64()
-
-SENTIMENT = _schema(row_id=_text, text=_text, label=_text, agreement=_float)
-GENERAL = _schema(row_id=_text, instruction=_text, input=_text, output=_text, family=_text)
-REJECTED = _schema(source=_text, row=pa.int64(), reason=_text, content=_text)
-RATERS = _schema(  # of the rows that have ratings: how surely their labels are the raters'
-    row_id=_text,
-    split=_text,
-    raters=pa.int64(),
-    named=pa.int64(),
-    agreeing=pa.int64(),
-    turned=_float,
-)
-INSTRUCTIONS = _schema(
-    row_id=_text,
-    task=_text,
-    template=_text,
-    prompt=_text,
-    completion=_text,
-    label=_text,
-    family=_text,
-)
-SENTIMENT_PREDICTIONS = _schema(
-    row_id=_text,
-    label=_text,
-    template=_text,
-    prompt=_text,
-    log_likelihoods=pa.list_(_float),
-    scored=_text,
-    generated=_text,
-    parsed=_text,
-)
-GENERAL_PREDICTIONS = _schema(
-    row_id=_text,
-    family=_text,
-    prompt=_text,
-    expected=_text,
-    generated=_text,
-    exact=pa.bool_(),
-)
-TEN_PREDICTIONS = _schema(instruction=_text, input=_text, generated=_text)  # of the hundred too
-SCORES = (
-    _schema(  # labels scored without a free answer: validation rows, test rows in every wording
-        row_id=_text,
-        label=_text,
-        template=_text,
-        log_likelihoods=pa.list_(_float),
-        scored=_text,
-    )
-)
-LIKELIHOODS = _schema(  # of the answers that the free-form general rows themselves have
-    row_id=_text, log_likelihood=_float, tokens=pa.int64()
-)
-STATES = _schema(row_id=_text, state=pa.list_(pa.float32()))  # hidden, at the end of the prompt
-REPLICATES = _schema(  # of models from other training seeds
-    recipe=_text, training_seed=pa.int64(), system=_text, row_id=_text, scored=_text
-)
-TOKENS = _schema(row_id=_text, prompt_tokens=pa.int64(), generated_tokens=pa.int64())
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

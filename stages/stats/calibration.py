@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from settings import Labels
+from settings.labels import Labels
 
 BINS = 15  # of equal width, as in Guo et al. 2017
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from settings import Labels
+from settings.labels import Labels
 
 
 def classification_metrics(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ from scipy.special import softmax
 from scipy.stats import chi2
 from sklearn.model_selection import StratifiedKFold
 
-from settings import Labels
+from settings.labels import Labels
 from stats.classifiers import log_probabilities, tfidf_classifier
 from stats.estimate import Estimate, mean_share, share
 

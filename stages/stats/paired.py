@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from settings import Labels
+from settings.labels import Labels
 from stats.estimate import Estimate
 from stats.intervals import paired_difference_interval
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from settings import Labels
+from settings.labels import Labels
 
 
 def label_probabilities(log_likelihoods: ArrayLike) -> NDArray[np.float64]:

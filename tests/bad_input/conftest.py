@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pyarrow.parquet as pq
 import pytest
@@ -47,7 +47,7 @@ class Study:
         (self.folder / "data/raw" / name).write_bytes(content)
         shares = {} if "splits" in settings else {"validation_share": 0.2, "test_share": 0.2}
         alone = {"splits": {"train": f"data/raw/{name}"}, "take": {}, **shares}
-        self.set({f"sources.sentiment.{key}": value for key, value in (alone | settings).items()})
+        self.set({f"sources.labelled.{key}": value for key, value in (alone | settings).items()})
 
     def run(self, stage: str) -> None:
         """Run a stage as its script does, in this process."""
@@ -71,7 +71,7 @@ class Study:
 
     def labelled(self) -> dict[str, str]:
         """{text: label} of every labelled row that goes on."""
-        rows = self.rows(*(f"sentiment/{split}.parquet" for split in SPLITS))
+        rows = self.rows(*(f"labelled/{split}.parquet" for split in SPLITS))
         return {row["text"]: row["label"] for row in rows}
 
 

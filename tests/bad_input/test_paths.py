@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 ROWS = "text,label\n" + "".join(f"Row {n},{4 * (n % 2)}\n" for n in range(20))
-TRAIN = "sources.sentiment.splits.train"
+TRAIN = "sources.labelled.splits.train"
 PROFILE = "profiles/small.yaml"
 TEMPLATES = "templates/sentiment.yaml"
 
@@ -254,7 +254,7 @@ def test_a_file_that_may_not_be_read_is_told_of(ran: Any, name: str, stage: str)
 
 
 def test_a_pinned_file_elsewhere_that_cannot_be_read_is_told_of(ran: Any) -> None:
-    ran.set({TRAIN: "/proc/self/mem", "sources.sentiment.sha256": {"train": "ab" * 32}})
+    ran.set({TRAIN: "/proc/self/mem", "sources.labelled.sha256": {"train": "ab" * 32}})
     assert "/proc/self/mem: cannot be read: Input/output error" in ran.stopped("prepare")
 
 
@@ -262,7 +262,7 @@ def test_a_file_name_of_any_bytes_is_read_and_named(ran: Any) -> None:
     name = os.fsencode(ran.folder) + b"/data/raw/caf\xe9-1.csv"
     with open(name, "wb") as file:
         file.write(ROWS.encode() + b"no label,x\n")
-    ran.set({TRAIN: "data/raw/caf*.csv", "sources.sentiment.take": {}})
+    ran.set({TRAIN: "data/raw/caf*.csv", "sources.labelled.take": {}})
     ran.run("prepare")
     assert len(ran.labelled()) == 20 + 30  # and the test rows
     (aside,) = ran.rows("rejected.parquet")
@@ -273,4 +273,4 @@ def test_links_inside_the_folder_are_followed(ran: Any) -> None:
     (ran.folder / "data/raw/a.csv").symlink_to("tweets.csv")
     ran.set({TRAIN: "data/raw/a.csv"})
     ran.run("prepare")
-    assert len(ran.rows("sentiment/train.parquet")) == 80
+    assert len(ran.rows("labelled/train.parquet")) == 80

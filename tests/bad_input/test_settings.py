@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runtime.yaml_file import read_yaml
+
 import pytest
 
-from settings import read_settings
-from yaml_file import read_yaml
+from settings.read import read_settings
 
 PARAMS = "params.yaml"
 PROFILE = "profiles/small.yaml"
@@ -84,7 +85,7 @@ def test_what_is_no_settings_is_told_of(ran: Any, content: bytes, parts: list[st
         assert part in message
 
 
-SENTIMENT = "sources.sentiment"
+LABELLED = "sources.labelled"
 # name, {setting: value}, what the message must say
 MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
     ("a long text", {"params.yaml:seed": "x" * 10**5}, ["params.yaml: seed = 'xxxx", "integer"]),
@@ -93,12 +94,12 @@ MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
     ("yes for a number", {"params.yaml:seed": True}, ["seed = True: must be a number (YAML takes"]),
     (
         "and in a mapping",
-        {f"{SENTIMENT}.take": {"train": True}},
+        {f"{LABELLED}.take": {"train": True}},
         ["take.train = True: must be a n"],
     ),
     (
         "yes for a share",
-        {f"{SENTIMENT}.validation_share": False},
+        {f"{LABELLED}.validation_share": False},
         ["validation_share = False: mus"],
     ),
     (
@@ -114,7 +115,7 @@ MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
     ("a text for a list", {"labels.names": "negative"}, ["labels.names = 'negative'", "list"]),
     (
         "a mapping for a text",
-        {f"{SENTIMENT}.columns.text": {}},
+        {f"{LABELLED}.columns.text": {}},
         ["columns.text: Input should be a"],
     ),
     ("a number as key", {"1": 2}, ["profiles/small.yaml: 1"]),
@@ -123,44 +124,44 @@ MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
     ("a blank label", {"labels.names": ["", "positive"]}, ["labels.names.0 = ''", "at least 1"]),
     (
         "a column named twice",
-        {f"{SENTIMENT}.reading": {"header": ["text", "label", "text"]}},
+        {f"{LABELLED}.reading": {"header": ["text", "label", "text"]}},
         ["reading.header = ['text', 'label', 'text']: names a column twice"],
     ),
     (
         "fields by lines",
-        {f"{SENTIMENT}.reading": {"delimiter": "\n"}},
+        {f"{LABELLED}.reading": {"delimiter": "\n"}},
         ["delimiter = '\\n': parts n"],
     ),
     (
         "fields by marks",
-        {f"{SENTIMENT}.reading": {"delimiter": '"'}},
+        {f"{LABELLED}.reading": {"delimiter": '"'}},
         ["delimiter = '\"': parts no"],
     ),
-    ("no fields", {f"{SENTIMENT}.reading": {"delimiter": ""}}, ["delimiter = ''", "at least 1"]),
+    ("no fields", {f"{LABELLED}.reading": {"delimiter": ""}}, ["delimiter = ''", "at least 1"]),
     (
         "no encoding",
-        {f"{SENTIMENT}.reading": {"encoding": "rot13"}},
+        {f"{LABELLED}.reading": {"encoding": "rot13"}},
         ["encoding = 'rot13'", "utf-8"],
     ),
     (
         "a hash of no split",
-        {f"{SENTIMENT}.sha256": {"validation": "ab" * 32}},
-        ["sources.sentiment: sha256 names validation, splits does not"],
+        {f"{LABELLED}.sha256": {"validation": "ab" * 32}},
+        ["sources.labelled: sha256 names validation, splits does not"],
     ),
     (
         "a count of no split",
-        {f"{SENTIMENT}.expected_rows": {"validation": 5}},
-        ["sources.sentiment: expected_rows names validation, splits does not"],
+        {f"{LABELLED}.expected_rows": {"validation": 5}},
+        ["sources.labelled: expected_rows names validation, splits does not"],
     ),
     (
         "a share of a split that is there",
-        {f"{SENTIMENT}.test_share": 0.2},
-        ["sources.sentiment: splits has a test: test_share would split off nothing"],
+        {f"{LABELLED}.test_share": 0.2},
+        ["sources.labelled: splits has a test: test_share would split off nothing"],
     ),
     (
         "shares of more than all",
-        {f"{SENTIMENT}.splits.test": ..., f"{SENTIMENT}.test_share": 0.8},
-        ["sources.sentiment: validation_share and test_share together leave no row to train on"],
+        {f"{LABELLED}.splits.test": ..., f"{LABELLED}.test_share": 0.8},
+        ["sources.labelled: validation_share and test_share together leave no row to train on"],
     ),
     (
         "a share of instructions that is there",

@@ -261,14 +261,14 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         b"text,label\n" + b"".join(b"number %d,4\n" % n for n in range(30)),
         {},
-        ["sentiment: the rows of train lack a label (negative 0, positive 18)", "learnt"],
+        ["labelled: the rows of train lack a label (negative 0, positive 18)", "learnt"],
     ),
     (
         "one label in the test rows",
         "a.csv",
         b"text,label\n" + b"".join(b"number %d,4\n" % n for n in range(30)),
         {"splits": {"train": "data/raw/tweets.csv", "test": "data/raw/a.csv"}},
-        ["sentiment: the rows of test lack a label (negative 0, positive 30)", "asked"],
+        ["labelled: the rows of test lack a label (negative 0, positive 30)", "asked"],
     ),
     (
         "NaN labels",
@@ -283,14 +283,14 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         b"text,label\n" + b"Same!,4\nSAME,0\n" * 20,
         {},
-        ["sentiment: no row is left in validation"],
+        ["labelled: no row is left in validation"],
     ),
     (
         "all in the test rows",
         "a.csv",
         csv(),
         {"splits": {"train": "data/raw/a.csv", "test": "data/raw/a.csv"}},
-        ["sentiment: no row is left in train (in 40, ", "leaks 32"],
+        ["labelled: no row is left in train (in 40, ", "leaks 32"],
     ),
     (
         "all neutral",
@@ -301,7 +301,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
             "label_values": ...,
             "bands": {"negative": {"max": -9}, "positive": {"min": 9}},
         },
-        ["sentiment: no row is left in train (in 40, neutral 40"],
+        ["labelled: no row is left in train (in 40, neutral 40"],
     ),
     ("too few", "a.csv", b"text,label\na,4\nb,0\n", {}, ["no row is left in validation"]),
     (
@@ -572,7 +572,7 @@ def test_what_is_odd_and_right_is_read_as_it_stands(
     prompts = [
         row["prompt"]
         for split in ("train", "validation", "test")
-        for row in pq.read_table(f"data/instructions/sentiment/{split}.parquet").to_pylist()
+        for row in pq.read_table(f"data/instructions/labelled/{split}.parquet").to_pylist()
     ]
     assert all(any(text in prompt for prompt in prompts) for text in texts)
 

@@ -120,6 +120,6 @@ def test_what_is_no_pool_stops_and_is_told_of(ran: Any, text: str, part: str) ->
 
 def test_labels_that_are_nothing_but_marks_name_no_answer(ran: Any) -> None:
     ran.set({"labels": {"names": ["''", "positive"], "positive": "positive"}})
-    ran.set({"sources.sentiment.label_values": {0: "''", 4: "positive"}})
+    ran.set({"sources.labelled.label_values": {0: "''", 4: "positive"}})
     message = ran.stopped("instructify")
     assert "completion: '' cannot be read back from \"''\"" in message

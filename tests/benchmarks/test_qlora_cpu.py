@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rows.tables import INSTRUCTIONS, table_of, write_table
+from rows.instructions import INSTRUCTIONS
+from rows.tables import table_of, write_table
 
 
 def test_the_table_has_both_ways_of_training_at_the_same_steps(
@@ -24,7 +25,7 @@ def test_the_table_has_both_ways_of_training_at_the_same_steps(
         for at in range(30)
     ]
     for split in ("train", "validation"):
-        path = study / f"data/instructions/sentiment/{split}.parquet"
+        path = study / f"data/instructions/labelled/{split}.parquet"
         write_table(path, table_of(rows, INSTRUCTIONS))
     monkeypatch.setattr(sys, "argv", ["qlora_cpu.py", "--tiny"])
     runpy.run_path(str(repo / "benchmarks/qlora_cpu.py"), run_name="__main__")

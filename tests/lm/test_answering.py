@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model
 from lm.answering import answer_log_likelihoods, answer_prompts
 from lm.base import load_base, load_system
 from prompts.encode import Encoder
-from settings import Precision
+from settings.model import Precision
 
 PROMPTS = [
     "Is it good or bad?",

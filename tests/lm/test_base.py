@@ -9,7 +9,7 @@ import pytest
 
 import lm
 from lm.base import attention, load_base, make_repeatable, matmul_precision
-from settings import Precision
+from settings.model import Precision
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])

@@ -13,7 +13,7 @@ from lm.budget import (
     training_operations,
     weights_bytes,
 )
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 TRAIN = Train(
     epochs=1,

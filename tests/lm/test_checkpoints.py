@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ from lm.checkpoints import (
 )
 from lm.training import AnswerTrainer, Trained, fine_tune
 from prompts.encode import Encoder, Example
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 FULL = Precision(dtype="float32", quantization="none")
 SETTINGS = Train(

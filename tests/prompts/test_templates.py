@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pyarrow as pa
 import pytest

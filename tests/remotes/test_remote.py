@@ -7,7 +7,7 @@ from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pytest
 import remote

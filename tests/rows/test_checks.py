@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from command import StudyError, shown
+from runtime.errors import StudyError, shown
 
 import pytest
 from hypothesis import given, settings
@@ -26,24 +26,25 @@ from rows.checks import (
     contradictions,
     draw,
     general_check,
+    labelled_check,
     normalised,
     remove_leaks,
     require_rows,
-    sentiment_check,
     stop_at_too_many,
     take_rows,
 )
+from rows.prepared import REJECTED
 from rows.sources import RawRow
-from rows.tables import REJECTED, table_of
-from settings import GeneralFiles, GeneralRows, SentimentRows
+from rows.tables import table_of
+from settings.sources import GeneralFiles, GeneralRows, LabelledRows
 
-LABELLED = TypeAdapter(SentimentRows).validate_python(
+LABELLED = TypeAdapter(LabelledRows).validate_python(
     {
         "columns": {"text": "text", "label": "label"},
         "label_values": {0: "negative", "4": "positive", True: "positive"},
     }
 )
-RATED = TypeAdapter(SentimentRows).validate_python(
+RATED = TypeAdapter(LabelledRows).validate_python(
     {
         "columns": {"text": "text", "rating": "rating"},
         "bands": {"negative": {"max": -0.5}, "positive": {"min": 0.5}},
@@ -51,12 +52,12 @@ RATED = TypeAdapter(SentimentRows).validate_python(
 )
 
 
-def judge(meaning: SentimentRows, raw: RawRow) -> Row | SetAside:
+def judge(meaning: LabelledRows, raw: RawRow) -> Row | SetAside:
     columns = {"text": "", "label": "", "rating": ""}
-    return sentiment_check([RawRow(raw.source, 0, columns)], meaning)(raw)
+    return labelled_check([RawRow(raw.source, 0, columns)], meaning)(raw)
 
 
-def judged(values: dict[str, Any], meaning: SentimentRows = LABELLED) -> Row | SetAside:
+def judged(values: dict[str, Any], meaning: LabelledRows = LABELLED) -> Row | SetAside:
     return judge(meaning, RawRow("a.csv", 7, values))
 
 
@@ -194,7 +195,7 @@ def test_a_column_that_happens_to_be_called_ratings_is_no_rating() -> None:
 def test_a_missing_column_of_the_settings_stops() -> None:
     for meaning, column in ((LABELLED, "label"), (RATED, "rating")):
         with pytest.raises(StudyError, match=rf"b\.csv: has no column {column}; it has text"):
-            sentiment_check([RawRow("b.csv", 1, {"text": "a"})], meaning)
+            labelled_check([RawRow("b.csv", 1, {"text": "a"})], meaning)
 
 
 # --- one general row --------------------------------------------------------------------------
@@ -375,7 +376,7 @@ def test_the_same_text_with_another_label_is_told_of_as_a_contradiction() -> Non
             "test": [("Other.", 0), ("third", 0)],
         }.items()
     }
-    check = sentiment_check([row for rows in raw.values() for row in rows], LABELLED)
+    check = labelled_check([row for rows in raw.values() for row in rows], LABELLED)
     checked = prepared(raw, check, {}, {}, 1, 1)
     assert [(row.source, row.number, row.reason) for row in checked.aside if row.contradicts] == [
         *[
@@ -406,7 +407,7 @@ def test_contradictions_are_counted_by_text_and_by_row_for_each_split_and_over_a
         split: [RawRow(split, at, {"text": text, "label": label}) for at, (text, label) in rows]
         for split, rows in ((split, enumerate(rows, 1)) for split, rows in texts.items())
     }
-    check = sentiment_check([row for rows in raw.values() for row in rows], LABELLED)
+    check = labelled_check([row for rows in raw.values() for row in rows], LABELLED)
     checked = prepared(raw, check, {}, {}, 1, 1)
     # b contradicts itself within train, and what stays of it contradicts the row of the test split.
     assert contradictions(checked) == {
@@ -670,9 +671,9 @@ def test_the_share_of_bad_rows_is_of_all_sources_together() -> None:
 def test_a_split_with_no_row_left_stops_and_says_where_they_went() -> None:
     raw = {"train": raw_rows("train", "abc"), "test": raw_rows("test", "abc")}
     checked = prepared(raw, by_key, {}, {}, 1, 1)
-    with pytest.raises(StudyError, match=r"sentiment: no row is left in train \(in 3, leaks 3\)$"):
-        require_rows(checked, "sentiment")
+    with pytest.raises(StudyError, match=r"labelled: no row is left in train \(in 3, leaks 3\)$"):
+        require_rows(checked, "labelled")
     raw["train"][1].values["kind"] = "rejected"
     checked = prepared(raw, by_key, {}, {}, 1, 1)
     with pytest.raises(StudyError, match=r"leaks 2\); rejected first: train row 2: rejected$"):
-        require_rows(checked, "sentiment")
+        require_rows(checked, "labelled")

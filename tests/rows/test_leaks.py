@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rows.checks import normalised
 from rows.leaks import near_duplicates
-from rows.tasks_words import ANIMALS, COLOURS, WORDS
+from tasks.words import ANIMALS, COLOURS, WORDS
 
 SIMILARITY = 0.7  # the default's
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rows.raters import PANELS, count_raters, turned_share
-from settings import Band
+from settings.sources import Band
 
 BANDS = {"negative": Band(max=-0.5), "positive": Band(min=0.5)}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rows.replicates import TRAINING_ROWS, recipe_of
-from settings import PathBase, Precision
+from settings.model import PathBase, Precision
 
 
 @pytest.fixture(autouse=True)

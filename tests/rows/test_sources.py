@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from rows import sources
 from rows.sources import RawRow, load_splits, require_columns
-from settings import FilesSource, PackageSource
+from settings.sources import FilesSource, PackageSource
 
 ROWS = [{"text": "I like it", "label": "1"}, {"text": "ça va, \u201cmerci\u201d 👍", "label": "0"}]
 

@@ -11,7 +11,7 @@ from check_metrics import DATA, compare, compare_data
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     committed = {
-        "prepare.json": {"sentiment": {"train": {"out": 720}}},
+        "prepare.json": {"labelled": {"train": {"out": 720}}},
         "train_mixed.json": {"steps": 90, "validation_loss": 1.0},
         "evaluate/majority.json": {"accuracy": 0.691, "n": 1000},
         "evaluate/mixed_fine_tuned.json": {"accuracy": 0.9, "general": {"exact_seen": 0.7}},
@@ -75,7 +75,7 @@ def test_a_difference_within_the_tolerance_passes(
         ("compare.json", "systems.mixed_fine_tuned.hundred", 0.33),
         ("compare.json", "pairs.a - b.difference", 0.36),
         ("train_mixed.json", "steps", 91),
-        ("prepare.json", "sentiment.train.out", 719),
+        ("prepare.json", "labelled.train.out", 719),
     ],
 )
 def test_a_larger_difference_is_named(

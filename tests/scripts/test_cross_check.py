@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import datasets
 import pytest
@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from prompts.encode import Encoder
 from prompts.format import write_prompt
-from rows.tables import SENTIMENT_PREDICTIONS, read_table, table_of, write_table
+from rows.answers import LABELLED_PREDICTIONS
+from rows.tables import read_table, table_of, write_table
 
 LABELS = ["negative", "positive"]
 NASTY = "{{ 7 * 7 }} {% x %} \"a\" 'b' </s> \\n\n\n5 \u2028\x85 - key: 'it' ☃"
@@ -83,8 +84,8 @@ def checked(study: Path, base: Path) -> Path:
         for name, given in scores.items()
     ]
     for system in ("original_pretrained", "mixed_fine_tuned"):
-        path = study / f"predictions/{system}/sentiment.parquet"
-        write_table(path, table_of(rows, SENTIMENT_PREDICTIONS))
+        path = study / f"predictions/{system}/labelled.parquet"
+        write_table(path, table_of(rows, LABELLED_PREDICTIONS))
     (study / "scores.json").write_text(json.dumps(scores))
     fake = study / ".venv-lm-eval/bin/lm_eval"
     fake.parent.mkdir(parents=True)
@@ -239,23 +240,23 @@ def test_another_label_is_an_exit_with_1_and_named(
 def test_the_label_that_predictions_name_is_what_is_checked(
     checked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = checked / "predictions/original_pretrained/sentiment.parquet"
-    rows = read_table(path, SENTIMENT_PREDICTIONS).to_pylist()
+    path = checked / "predictions/original_pretrained/labelled.parquet"
+    rows = read_table(path, LABELLED_PREDICTIONS).to_pylist()
     rows[0]["scored"] = "positive"  # though its log-likelihoods say negative
-    write_table(path, table_of(rows, SENTIMENT_PREDICTIONS))
+    write_table(path, table_of(rows, LABELLED_PREDICTIONS))
     assert cross_check("original_pretrained", 2) == 1
     assert "accuracy 0.0000 here, 0.5000 in lm_eval" in capsys.readouterr().out
 
 
 def test_a_tie_passes_and_is_told(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = checked / "predictions/original_pretrained/sentiment.parquet"
+    path = checked / "predictions/original_pretrained/labelled.parquet"
     (checked / "scores.json").write_text(json.dumps({"a": [-1.5, -1.49995]}))
     row = {
-        **dict.fromkeys(SENTIMENT_PREDICTIONS.names, ""),
+        **dict.fromkeys(LABELLED_PREDICTIONS.names, ""),
         **{"row_id": "a", "label": "negative", "template": "classify"},
         **{"scored": "negative", "prompt": "Which?\n", "log_likelihoods": [-1.5, -1.50005]},
     }
-    write_table(path, table_of([row], SENTIMENT_PREDICTIONS))
+    write_table(path, table_of([row], LABELLED_PREDICTIONS))
     assert cross_check("original_pretrained", None) == 0
     said = capsys.readouterr().out
     assert "a tie" in said
@@ -304,7 +305,7 @@ def test_rows_that_lm_eval_left_out_are_an_error(tmp_path: Path) -> None:
         (["original_few_shot"], "reads examples before each prompt"),
         (["tfidf_logistic"], "no model system; there is original_pretrained, "),
         (["--rows", "0"], "--rows 0: must be 1 or more"),
-        (["sentiment_fine_tuned"], "sentiment.parquet: no such file; `dvc repro` makes it"),
+        (["sentiment_fine_tuned"], "labelled.parquet: no such file; `dvc repro` makes it"),
     ],
 )
 def test_a_wrong_argument_or_missing_predictions_are_named(

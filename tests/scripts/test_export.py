@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import export
 import export_gguf
@@ -24,8 +24,10 @@ from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import LOADING, PROMPTS
 from prompts.format import write_prompt
 from prompts.templates import read_templates
-from rows.tables import INSTRUCTIONS, table_of, write_table
-from settings import Precision, read_settings
+from rows.instructions import INSTRUCTIONS
+from rows.tables import table_of, write_table
+from settings.model import Precision
+from settings.read import read_settings
 
 SYSTEM = "mixed_fine_tuned"
 LABELS = ["negative", "positive"]
@@ -87,7 +89,7 @@ def _prepare(folder: Path, base: Path) -> None:
     rows = [
         {
             "row_id": f"test-{at}",
-            "task": "sentiment",
+            "task": "labelled",
             "template": pool[at % len(pool)].id,
             "prompt": write_prompt("alpaca", "Negative or positive?", f"It was day {at * at}."),
             "completion": "positive",
@@ -96,7 +98,7 @@ def _prepare(folder: Path, base: Path) -> None:
         }
         for at in range(ROWS)
     ]
-    path = folder / "data/instructions/sentiment/test.parquet"
+    path = folder / "data/instructions/labelled/test.parquet"
     write_table(path, table_of(rows, INSTRUCTIONS))
     (folder / "reports/cards").mkdir(parents=True)
     (folder / f"reports/cards/{SYSTEM}.md").write_text(CARD, encoding="utf-8")

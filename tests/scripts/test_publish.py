@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import publish
 import pytest

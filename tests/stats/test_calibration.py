@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import Labels
+from settings.labels import Labels
 from stats.calibration import Bin, calibration_error, reliability_bins
 
 TWO = Labels(names=["negative", "positive"], positive="positive")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from settings import Labels
+from settings.labels import Labels
 from stats.classification import classification_metrics
 
 TWO = Labels(names=["negative", "positive"], positive="positive")

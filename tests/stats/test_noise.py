@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from command import StudyError
+from runtime.errors import StudyError
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import ttest_1samp
 
-from settings import Labels
+from settings.labels import Labels
 from stats.noise import (
     accuracy_by_band,
     estimated_noise,

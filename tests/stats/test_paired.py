@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from settings import Labels
+from settings.labels import Labels
 from stats.classification import classification_metrics
 from stats.intervals import paired_difference_interval
 from stats.paired import (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import Labels
+from settings.labels import Labels
 from stats.readings import chosen_shift, commonest_invalid, label_probabilities, shifted
 
 TWO = Labels(names=["negative", "positive"], positive="positive")

@@ -19,7 +19,7 @@ from sitecustomize import Fault, watch
 
 
 def main() -> None:
-    importlib.import_module("command")  # before numpy and torch
+    importlib.import_module("runtime")  # before numpy and torch
     for stage in Path("stages").glob("*.py"):
         importlib.import_module(stage.stem)
     importlib.import_module("torch._dynamo")  # what the first step of a training imports

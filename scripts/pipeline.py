@@ -1,0 +1,209 @@
+"""Write dvc.yaml from the code: `make pipeline`. `--check` only says whether dvc.yaml is up to date.
+
+A stage's `deps` are the files that its script imports and the data in the table below; its `params`
+are the settings that its script reads; systems come from `stages/systems.py` and the profile's task.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from runtime.closure import affecting_files, settings_read
+from runtime.errors import StudyError
+from runtime.files import write_text
+from runtime.process import run_stage
+from runtime.yaml_file import read_yaml
+
+import yaml
+
+from settings.model import Train
+from settings.read import PROFILES, read_settings
+from settings.study import Params
+from systems import System, Systems, Trained, systems_of
+
+DVC = Path("dvc.yaml")
+PROFILE = "profiles/${profile}.yaml"
+HEAD = """\
+# Written by `make pipeline` from stages/ and profiles/: edit those, not this file. A test and
+# `make repro` say where it is stale. Each stage is a plain script that also runs by hand.
+"""
+LABELLED, GENERAL = "data/instructions/labelled", "data/instructions/general"
+PREPARED = ["data/prepared/labelled", "data/prepared/general"]
+RATERS = "data/prepared/raters.parquet"
+POOL = "data/instructions/templates.json"
+BASE, FOUND = "models/base", "data/preflight/base_model.json"
+PARTS = ("train", "validation")  # of a loss curve
+TITLE = "Loss on answers, in nats a token"
+ACCURACIES = {"cache": False, "template": "bar_horizontal", "x": "accuracy", "y": "system"}
+CONFUSION = {"template": "confusion", "x": "actual", "y": "predicted"}
+CHECKED = ["data/raw/ten_instructions.yaml", "data/raw/hundred_instructions.yaml"]
+
+
+def pipeline(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
+    """The whole content of dvc.yaml."""
+    losses = [f"curves/{system.name}/{part}.csv" for system in systems.tuned for part in PARTS]
+    return {
+        "stages": stages_of(systems, raw_files),
+        # What `dvc exp show` reads: section by section, DVC 3.67 fails on keys that are numbers.
+        "params": [PROFILE],
+        "plots": [
+            {"loss": {"title": TITLE, "x": "step", "y": dict.fromkeys(losses, "loss")}},
+            *({f"predictions/{system.name}/confusion.csv": dict(CONFUSION)} for system in systems),
+        ],
+        "artifacts": {
+            system.name.replace("_", "-"): {
+                "path": str(system.folder),
+                "type": "model",
+                "desc": f"LoRA adapter of the base model: {system.title}",
+            }
+            for system in systems.tuned
+        },
+    }
+
+
+def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
+    """Every stage under its name, in the order in which the stages run by hand."""
+    rows = sorted({str(system.rows) for system in systems.tuned})
+    baselines = [system.name for system in systems.of_kind("baseline", "reference")]
+    stages: dict[str, Any] = {
+        "prepare": stage(
+            "prepare",
+            "Load labelled rows and general instructions, check every row, split, remove test leaks",
+            raw_files,
+            [*PREPARED, RATERS, "data/prepared/rejected.parquet", "metrics/prepare.json"],
+        ),
+        "instructify": stage(
+            "instructify",
+            "Write each row as an instruction with a template from the pool",
+            [*PREPARED, "${instructify.templates}"],
+            [LABELLED, GENERAL, POOL],
+        ),
+        "mix": stage(
+            "mix",
+            "Write the rows of the tuned systems that learn from more than labelled instructions",
+            [f"{GENERAL}/train.parquet", f"{LABELLED}/train.parquet"],
+            ["data/mixed"],
+        ),
+        "preflight": stage(
+            "preflight",
+            "Estimate what the study will take and find the base model; stop what cannot work",
+            [*rows, f"{LABELLED}/test.parquet", "launch"],
+            ["data/preflight"],
+        ),
+        "base_model": stage("base_model", "Put the original model in place", [FOUND], [BASE]),
+    }
+    for system in systems.tuned:
+        stages[system.train_stage] = stage(
+            f"train {system.short}",
+            f"Train the adapter of {system.name}",
+            # FOUND: a training that cannot work is stopped by preflight before it begins.
+            [str(system.rows), f"{LABELLED}/validation.parquet", FOUND, "launch", BASE],
+            [str(system.folder), f"curves/{system.name}", f"metrics/{system.train_stage}.json"],
+        )
+    tests = [f"{LABELLED}/{name}.parquet" for name in ("test", "validation", "wordings")]
+    stages["evaluate"] = {
+        "foreach": {system.name: {"reads": read_by(system)} for system in systems.language_models},
+        "do": stage(
+            "evaluate ${key}",
+            "Let ${key} answer the test rows",
+            [*tests, f"{GENERAL}/test.parquet", POOL, *CHECKED, "launch", BASE, "${item.reads}"],
+            ["predictions/${key}", "metrics/evaluate/${key}.json"],
+        ),
+    }
+    (probe,) = systems.of_kind("probe")
+    original = f"predictions/{systems.original.name}"
+    stages["probe"] = stage(
+        "probe",
+        "Fit a linear probe on the original model's hidden states",
+        [f"{LABELLED}/test.parquet", f"{LABELLED}/train.parquet", "launch", BASE, original],
+        [f"predictions/{probe.name}", f"metrics/evaluate/{probe.name}.json"],
+    )
+    stages["baselines"] = stage(
+        "baselines",
+        "Predict the labels without a language model",
+        ["data/prepared/labelled/test.parquet", "data/prepared/labelled/train.parquet"],
+        [f"predictions/{name}" for name in baselines]
+        + ["metrics/label_noise.json"]
+        + [f"metrics/evaluate/{name}.json" for name in baselines],
+    )
+    stages["compare"] = stage(
+        "compare",
+        "Compare all systems on the same rows",
+        [*rows, POOL, *CHECKED, "data/prepared/labelled/test.parquet"]
+        + ["data/prepared/raters.parquet", "data/replicates/predictions.parquet"]
+        + ["metrics/label_noise.json"]
+        + [f"metrics/{system.train_stage}.json" for system in systems.tuned]
+        + [f"predictions/{system.name}" for system in systems],
+        ["reports", "metrics/compare.json"],
+    )
+    # Both are in git. DVC lists the headline's few numbers and draws the accuracies of all systems.
+    stages["compare"]["metrics"] = [{"metrics/headline.json": {"cache": False}}]
+    stages["compare"]["plots"] = [{"metrics/systems.json": ACCURACIES}]
+    return stages
+
+
+def stage(command: str, description: str, reads: list[str], writes: list[str]) -> dict[str, Any]:
+    """One stage: `reads` and `writes` besides what its script's imports and settings say."""
+    name, *arguments = command.split()
+    script = Path(f"stages/{name}.py")
+    return {
+        "desc": description,
+        "cmd": " ".join(["python", str(script), *arguments]),
+        "deps": [*reads, *map(str, affecting_files(script))],
+        "params": params_of(script),
+        "outs": [*writes],
+    }
+
+
+def read_by(system: System) -> str:
+    """What a language model reads besides what all language models read."""
+    if isinstance(system, Trained):
+        return str(system.folder)
+    return "data/instructions" if system.examples else f"{BASE}/config.json"
+
+
+def params_of(script: Path) -> list[Any]:
+    """The settings that a script reads, as DVC's params; of `train` only those that change a model."""
+    names = settings_read(script)
+    study = [name for name in names if name in Params.model_fields]
+    trained = [f"train.{key}" for key in Train.model_fields if key not in Train.UNTRACKED]
+    rest = [name for name in names if name not in study]
+    profile = [key for name in rest for key in (trained if name == "train" else [name])]
+    return [*study, *([{PROFILE: profile}] if profile else [])]
+
+
+def raw_files_of(task: str) -> list[str]:
+    """What the profiles of this task read in data/raw: files, and of a pattern the folder it starts in."""
+    files: set[str] = set()
+    for path in sorted(PROFILES.glob("*.yaml")):
+        profile = read_yaml(path)
+        if isinstance(profile, dict) and profile.get("task") == task:
+            sources = profile.get("sources") or {}
+            for source in [sources.get("labelled"), *(sources.get("general") or [])]:
+                files |= set(map(watched_path, (source or {}).get("splits", {}).values()))
+    return sorted(files - {""})
+
+
+def watched_path(place: Any) -> str:
+    """The path in data/raw that holds all files of a split; "" for a place outside of data/raw."""
+    path = Path(place if isinstance(place, str) else "")
+    while not path.exists():
+        path = path.parent
+    return str(path) if path.is_relative_to("data/raw") else ""
+
+
+def main() -> None:
+    task = read_settings("task").task
+    content = pipeline(systems_of(task), raw_files_of(task))
+    text = HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    current = DVC.read_text(encoding="utf-8") if DVC.is_file() else None
+    if text == current:
+        return
+    if "--check" in sys.argv[1:]:
+        raise StudyError(f"{DVC} is stale: run `make pipeline`")
+    write_text(DVC, text)
+    print(f"{DVC}: written for the task {task}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

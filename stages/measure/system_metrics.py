@@ -1,0 +1,232 @@
+"""All that is measured of one system, from what it left in `predictions/`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import StudyError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prompts.templates import Template
+from rows.answers import (
+    GENERAL_PREDICTIONS,
+    LABELLED_PREDICTIONS,
+    LIKELIHOODS,
+    SCORES,
+    TEN_PREDICTIONS,
+    TOKENS,
+)
+from rows.predictions import PREDICTIONS
+from rows.tables import read_table
+from settings.labels import Labels
+from stats.calibration import Bin, calibration_error, reliability_bins
+from stats.estimate import Estimate, share
+from stats.intervals import ratio_difference_interval
+from stats.noise import accuracy_by_band
+from stats.paired import bootstrap_intervals
+from stats.readings import chosen_shift, commonest_invalid, label_probabilities, shifted
+from stats.wordings import Wordings, by_wording
+from tasks.families import FAMILIES
+from tasks.instructions import CheckedInstruction, followed
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What the labelled test rows tell of any system.
+
+    `f1`, `precision` and `recall` are the positive label's, with more than two labels macro averages.
+    `probabilities` (n, K) are the labels', where a system gives any; `by_agreement` is the accuracy by
+    band of human agreement, with how many rows each band has.
+    """
+
+    scored: list[str | None]
+    accuracy: Estimate
+    f1: Estimate
+    precision: Estimate
+    recall: Estimate
+    macro_f1: Estimate
+    by_agreement: Mapping[str, tuple[Estimate | None, int]]
+    probabilities: NDArray[np.float64] | None
+    bins: Sequence[Bin]
+
+    @property
+    def n(self) -> int:
+        return len(self.scored)
+
+    @property
+    def calibration_error(self) -> float | None:
+        return calibration_error(self.bins) if self.bins else None
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What a language model's answers tell besides.
+
+    `free` is the accuracy of the free answers read strictly; `shifted` that of the scores moved by
+    `shift` nats a label, chosen on the validation rows. `nats` is the negative log-likelihood a token
+    of the answers that the free-form general rows have, `forgotten` its difference to the original's.
+    `ten` counts the instructions followed, of `n_ten`; `hundred` is their share, of `n_hundred`.
+    """
+
+    tokens_per_row: float
+    free: Estimate
+    invalid: Estimate
+    commonest_invalid: Sequence[tuple[str, int]]
+    shift: Sequence[float]
+    shifted: Estimate
+    wordings: Mapping[bool, Wordings]
+    exact_seen: Estimate | None
+    exact_held_out: Estimate | None
+    bare_label: Estimate
+    nats: float | None
+    forgotten: Estimate | None
+    ten: int
+    n_ten: int
+    hundred: Estimate
+    n_hundred: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one system: what its labels tell, and its answers where it is a language model."""
+
+    labelled: Labelled
+    answering: Answering | None
+
+
+def read_labelled(system: str, test: Rows) -> Rows:
+    """A system's predictions of the test rows; StudyError where they are of other rows."""
+    path = PREDICTIONS / system / "labelled.parquet"
+    rows: Rows = read_table(path, LABELLED_PREDICTIONS).to_pylist()
+    if [(row["row_id"], row["label"]) for row in rows] != [
+        (row["row_id"], row["label"]) for row in test
+    ]:
+        raise StudyError(f"{path}: other rows than the test split's; run `dvc repro`")
+    return rows
+
+
+def measure_labelled(
+    rows: Rows, test: Rows, labels: Labels, confidence: float, seed: int
+) -> Labelled:
+    """The figures of the most likely label."""
+    expected, scored = [row["label"] for row in rows], [row["scored"] for row in rows]
+    right = _equal(scored, expected)
+    accuracy = share(right, confidence)
+    assert accuracy is not None
+    others = bootstrap_intervals(expected, scored, labels, confidence, seed)
+    probabilities = None
+    if all(row["log_likelihoods"] is not None for row in rows):
+        probabilities = label_probabilities([row["log_likelihoods"] for row in rows])
+    return Labelled(
+        scored=scored,
+        accuracy=accuracy,
+        **{name: others[name] for name in ("f1", "precision", "recall", "macro_f1")},
+        by_agreement=accuracy_by_band([row["agreement"] for row in test], right, confidence),
+        probabilities=probabilities,
+        bins=[] if probabilities is None else reliability_bins(probabilities, expected, labels),
+    )
+
+
+def measure_answering(
+    system: str,
+    rows: Rows,
+    pool: Sequence[Template],
+    ten: Sequence[CheckedInstruction],
+    hundred: Sequence[CheckedInstruction],
+    original: str,
+    labels: Labels,
+    confidence: float,
+) -> Answering:
+    """The figures of a language model's answers, from all tables in its folder."""
+    folder = PREDICTIONS / system
+    parsed = [row["parsed"] for row in rows]
+    expected = [row["label"] for row in rows]
+    tokens = read_table(folder / "tokens.parquet", TOKENS).to_pylist()
+    validation = read_table(folder / "validation.parquet", SCORES).to_pylist()
+    shift = chosen_shift(
+        [row["log_likelihoods"] for row in validation], [row["label"] for row in validation], labels
+    )
+    moved = shifted([row["log_likelihoods"] for row in rows], shift, labels)
+    general = read_table(folder / "general.parquet", GENERAL_PREDICTIONS).to_pylist()
+    trained = {family.name for family in FAMILIES if not family.held_out}
+    tasks = [row for row in general if row["family"] is not None]
+    bare = [
+        any(template.label_in(row["generated"], labels.names) for template in pool)
+        for row in general
+    ]
+    nats, forgotten = _forgetting(folder, PREDICTIONS / original, confidence)
+    return Answering(
+        tokens_per_row=sum(row["prompt_tokens"] + row["generated_tokens"] for row in tokens)
+        / len(tokens),
+        free=_share(_equal(parsed, expected), confidence),
+        invalid=_share([label is None for label in parsed], confidence),
+        commonest_invalid=commonest_invalid([row["generated"] for row in rows], parsed),
+        shift=shift,
+        shifted=_share(_equal(moved, expected), confidence),
+        wordings=_wordings(folder, rows, pool, confidence),
+        exact_seen=share([row["exact"] for row in tasks if row["family"] in trained], confidence),
+        exact_held_out=share(
+            [row["exact"] for row in tasks if row["family"] not in trained], confidence
+        ),
+        bare_label=_share(bare, confidence),
+        nats=nats,
+        forgotten=forgotten,
+        ten=sum(_followed(folder / "ten.parquet", ten)),
+        n_ten=len(ten),
+        hundred=_share(_followed(folder / "hundred.parquet", hundred), confidence),
+        n_hundred=len(hundred),
+    )
+
+
+def _wordings(
+    folder: Path, rows: Rows, pool: Sequence[Template], confidence: float
+) -> dict[bool, Wordings]:
+    """The rows of wordings.parquet in every wording: in all but their own there, in that here."""
+    others = read_table(folder / "wordings.parquet", SCORES).to_pylist()
+    chosen = {row["row_id"] for row in others}
+    asked = [*others, *(row for row in rows if row["row_id"] in chosen)]
+    right: dict[str, dict[str, bool]] = {template.id: {} for template in pool}
+    for row in asked:
+        right[row["template"]][row["row_id"]] = row["scored"] == row["label"]
+    held_out = {template.id for template in pool if template.held_out}
+    in_order = sorted(chosen)
+    return by_wording(
+        {name: [each[row_id] for row_id in in_order] for name, each in right.items()},
+        held_out,
+        confidence,
+    )
+
+
+def _forgetting(
+    folder: Path, original: Path, confidence: float
+) -> tuple[float | None, Estimate | None]:
+    own, before = (
+        read_table(each / "likelihoods.parquet", LIKELIHOODS).to_pylist()
+        for each in (folder, original)
+    )
+    if not own:
+        return None, None
+    tokens = [row["tokens"] for row in own]
+    spent, at_first = ([-row["log_likelihood"] for row in rows] for rows in (own, before))
+    change = ratio_difference_interval(spent, at_first, tokens, confidence)
+    return sum(spent) / sum(tokens), Estimate(*change)
+
+
+def _followed(path: Path, entries: Sequence[CheckedInstruction]) -> list[bool]:
+    answers = read_table(path, TEN_PREDICTIONS)["generated"].to_pylist()
+    return [followed(entry, answer) for entry, answer in zip(entries, answers, strict=True)]
+
+
+def _equal(predicted: Sequence[str | None], expected: Sequence[str]) -> list[bool]:
+    return [guess == label for guess, label in zip(predicted, expected, strict=True)]
+
+
+def _share(truths: Sequence[bool], confidence: float) -> Estimate:
+    found = share(truths, confidence)
+    assert found is not None
+    return found

@@ -1,0 +1,100 @@
+"""One YAML document out of a file that a person writes."""
+
+import re
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+from runtime.errors import StudyError, shown
+
+import yaml
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML document with the safe loader; a key given twice is an error."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such file") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        byte = f"byte {error.object[error.start]:#04x}"
+        raise StudyError(
+            f"{path}: cannot be read: line {line} is not UTF-8 ({byte}): save the file as UTF-8"
+        ) from None
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise StudyError(
+            f"{path}: not valid YAML: line {line} holds the character {shown(chr(error.character))}, "
+            "which YAML does not allow: take it out"
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        told = f"{error.problem}{where}"
+        if error.context and error.context_mark:
+            told = f"{error.context} begun in line {error.context_mark.line + 1}: {told}"
+        indent = ": indent with spaces" if "'\\t'" in told else ""
+        raise StudyError(f"{path}: not valid YAML: {told}{indent}") from None
+    except RecursionError:
+        raise StudyError(f"{path}: not valid YAML: is nested too deeply") from None
+    except Exception as error:  # whatever int(), a date or a table of PyYAML's says of a value
+        told = " ".join(str(error).split())
+        if not isinstance(error, ValueError | yaml.YAMLError):  # KeyError: 'x', of !!bool x
+            told = f"a value does not fit its tag ({type(error).__name__}: {told})"
+        raise StudyError(f"{path}: not valid YAML: {told}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, for what people write: no key twice, no text that no file can hold, and no
+    aliases in aliases that grow to gigabytes."""
+
+    _MOST = 100_000  # values, every alias replaced by what it stands for
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        self._expanded(node, {})
+        return super().construct_document(node)
+
+    def _expanded(self, node: yaml.Node, sizes: dict[int, int]) -> int:
+        """How many values `node` holds; `sizes` has those of the nodes seen, 0 while under way."""
+        if id(node) in sizes:
+            if not sizes[id(node)]:
+                self._refuse("an anchor holds its own alias", node)
+            return sizes[id(node)]
+        sizes[id(node)] = 0
+        if isinstance(node, yaml.ScalarNode) and _NO_TEXT.search(node.value):
+            self._refuse("holds a NUL or half of a character (a lone surrogate)", node)
+        size = 1
+        for each in _nodes_in(node):
+            size += self._expanded(each, sizes)
+        if size > self._MOST:
+            self._refuse(f"holds more than {self._MOST:,} values, aliases replaced", node)
+        sizes[id(node)] = size
+        return size
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        merge = "tag:yaml.org,2002:merge"  # <<, which SafeLoader itself resolves
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag != merge and isinstance(key_node, yaml.ScalarNode):
+                key = self.construct_object(key_node)
+                if key in seen:
+                    self._refuse(f"the key {shown(key)} stands twice", key_node)
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+    def _refuse(self, problem: str, node: yaml.Node) -> NoReturn:
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _nodes_in(node: yaml.Node) -> Iterable[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return chain(*node.value)
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
