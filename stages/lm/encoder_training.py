@@ -133,7 +133,7 @@ def train_encoder(
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            losses.append(float(loss))
+            losses.append(loss.item())
             bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
             bar.update()
             if len(losses) % settings.checkpoint_every == 0 and len(losses) < steps:
