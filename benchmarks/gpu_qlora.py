@@ -54,6 +54,7 @@ from trl import SFTConfig, SFTTrainer
 from lm.answering import answer_prompts
 from lm.base import load_base, load_system, make_repeatable
 from lm.batches import IGNORED
+from lm.recipe import Recipe
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example
 from prompts.templates import read_templates
@@ -233,7 +234,8 @@ def train_own(
     make_repeatable(0, deterministic)
     model = load_base(base, PROFILE.precision)
     scratch = base.parent / "training"
-    fine_tune(model, encoder, rows, rows[:1], settings, PROFILE.precision, 0, scratch, "own")
+    recipe = Recipe(rows, rows[:1], settings, PROFILE.precision, seed=0)
+    fine_tune(model, encoder, recipe, scratch, "own")
 
 
 def train_example(

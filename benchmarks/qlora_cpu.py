@@ -10,11 +10,12 @@ import tempfile
 from pathlib import Path
 
 from lm.base import load_base, load_tokenizer, make_repeatable
+from lm.recipe import Recipe
 from lm.training import Trained, fine_tune
 from prompts.encode import Encoder, Example
 from rows.instructions import INSTRUCTIONS
 from rows.tables import read_table
-from settings.model import Precision, Train
+from settings.model import Precision
 from settings.read import read_settings
 
 BASE = Path("models/base")
@@ -33,19 +34,21 @@ def main() -> None:
 
     settings = read_settings("training_seed", "prompt_format", "train")
     changed = {"epochs": 1, "validate_every": every, "checkpoint_every": steps}
-    recipe = settings.train.model_copy(update=changed)
+    train_settings = settings.train.model_copy(update=changed)
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
-    rows = steps * recipe.batch_size * recipe.gradient_accumulation
+    rows = steps * train_settings.batch_size * train_settings.gradient_accumulation
     train, validation = examples("train", encoder, rows), examples("validation", encoder, held_out)
-    found = {
-        name: trained(encoder, train, validation, recipe, precision, settings.training_seed)
+    seed = settings.training_seed
+    accounts = {
+        name: trained(encoder, Recipe(train, validation, train_settings, precision, seed))
         for name, precision in PATHS.items()
     }
     print(f"\nvalidation loss in nats a token, over {len(validation)} rows")
-    print("step".rjust(10), *(name.rjust(14) for name in found))
-    for losses in zip(*(each.validation_losses for each in found.values()), strict=True):
+    print("step".rjust(10), *(name.rjust(14) for name in accounts))
+    curves = [account.validation_losses for account in accounts.values()]
+    for losses in zip(*curves, strict=True):
         print(f"{losses[0][0]:10}", *(f"{loss:14.4f}" for _, loss in losses))
-    print("seconds".rjust(10), *(f"{each.seconds:14.1f}" for each in found.values()))
+    print("seconds".rjust(10), *(f"{account.seconds:14.1f}" for account in accounts.values()))
 
 
 def examples(split: str, encoder: Encoder, count: int) -> list[Example]:
@@ -53,21 +56,12 @@ def examples(split: str, encoder: Encoder, count: int) -> list[Example]:
     return [encoder.example(row["prompt"], row["completion"]) for row in rows]
 
 
-def trained(
-    encoder: Encoder,
-    train: list[Example],
-    validation: list[Example],
-    recipe: Train,
-    precision: Precision,
-    seed: int,
-) -> Trained:
-    make_repeatable(seed)
-    model = load_base(BASE, precision)
-    name = f"{precision.quantization}, {precision.dtype}"
+def trained(encoder: Encoder, recipe: Recipe) -> Trained:
+    make_repeatable(recipe.seed)
+    model = load_base(BASE, recipe.precision)
+    name = f"{recipe.precision.quantization}, {recipe.precision.dtype}"
     with tempfile.TemporaryDirectory() as scratch:
-        return fine_tune(
-            model, encoder, train, validation, recipe, precision, seed, Path(scratch), name
-        )[1]
+        return fine_tune(model, encoder, recipe, Path(scratch), name)[1]
 
 
 if __name__ == "__main__":

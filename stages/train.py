@@ -12,8 +12,9 @@ from runtime.process import PROCESSES, RANK, run_stage
 from runtime.progress import in_words
 
 from lm.base import load_base, load_tokenizer, make_repeatable
-from lm.checkpoints import hold_checkpoints, training_key
+from lm.checkpoints import hold_checkpoints
 from lm.processes import is_sharded, launch
+from lm.recipe import Recipe, training_key
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example, require_lengths
 from rows.instructions import INSTRUCTIONS
@@ -30,19 +31,25 @@ def main() -> None:
         "task", "training_seed", "prompt_format", "precision", "train", "launch"
     )
     system = _tuned_system(settings.task)
-    name, rows, folder = system.train_stage, system.rows, system.folder
+    name, folder = system.train_stage, system.folder
     launch(settings.launch)
     sharded = is_sharded(settings.launch)
     make_repeatable(settings.training_seed, settings.precision.deterministic)
 
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
-    train = _encode(rows, encoder, settings.train.max_length)
-    validation = _encode(VALIDATION_ROWS, encoder, settings.train.max_length)
-    recipe = (train, validation, settings.train, settings.precision, settings.training_seed)
+    max_length = settings.train.max_length
+    recipe = Recipe(
+        train=_encode(system.rows, encoder, max_length),
+        validation=_encode(VALIDATION_ROWS, encoder, max_length),
+        settings=settings.train,
+        precision=settings.precision,
+        seed=settings.training_seed,
+        sharded=sharded,
+    )
 
-    with hold_checkpoints(name, training_key(BASE, *recipe, sharded)) as checkpoints:
+    with hold_checkpoints(name, training_key(BASE, recipe)) as checkpoints:
         model = load_base(BASE, settings.precision, "cpu" if sharded else None)
-        tuned, account = fine_tune(model, encoder, *recipe, checkpoints, name, sharded)
+        tuned, account = fine_tune(model, encoder, recipe, checkpoints, name)
         _save(tuned, folder)
         curves = Path("curves") / folder.name
         write_text(curves / "train.csv", _csv(account.train_losses))
@@ -50,7 +57,7 @@ def main() -> None:
         write_json(
             Path(f"metrics/{name}.json"),
             {
-                "rows": len(train),
+                "rows": len(recipe.train),
                 "steps": account.steps,
                 "tokens": account.tokens,
                 "train_loss": account.train_losses[-1][1],
@@ -61,13 +68,13 @@ def main() -> None:
         )
     computer = "GPU" if tuned.device.type == "cuda" else "processor"
     print(
-        f"{name}: {len(train):,} rows, {account.tokens:,} tokens, {account.steps:,} steps in "
+        f"{name}: {len(recipe.train):,} rows, {account.tokens:,} tokens, {account.steps:,} steps in "
         f"{in_words(account.seconds)} ({PROCESSES * account.seconds / 3600:.3f} {computer} hours)"
     )
     write_log(
         name,
         training_seconds=account.seconds,
-        rows_per_second=len(train) * settings.train.epochs / account.seconds,
+        rows_per_second=len(recipe.train) * settings.train.epochs / account.seconds,
         tokens_per_second=account.tokens / account.seconds,
     )
 

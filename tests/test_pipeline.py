@@ -377,6 +377,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "lm/source.py": ("stages/lm/source.py", *COMMENT, {"preflight", "base_model"}),
     "lm/budget.py": ("stages/lm/budget.py", *COMMENT, {"preflight"}),
     "lm/training.py": ("stages/lm/training.py", *COMMENT, TRAIN),
+    "lm/trainer.py": ("stages/lm/trainer.py", *COMMENT, TRAIN),
     "lm/checkpoints.py": ("stages/lm/checkpoints.py", *COMMENT, TRAIN),
     "lm/answering.py": ("stages/lm/answering.py", *COMMENT, ANSWER),
     "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | ANSWER),

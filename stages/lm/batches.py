@@ -7,6 +7,7 @@ row, and in training their gradient flows back through it.
 """
 
 import copy
+import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,14 +95,14 @@ def _cheapest_cuts(
     return cuts[::-1]
 
 
-class LengthSampler(Sampler[int]):
-    """Places in a seeded order whose runs of `batch_size` begin alike and have alike lengths.
+class LengthBatches(Sampler[list[int]]):
+    """Batches of places in a seeded order, whose rows begin alike and have alike lengths.
 
     The rows of a group that begins alike are shuffled, cut into pools of 16 batches and sorted by
     length in each pool, so a batch wastes little padding and still holds rows drawn at random. The
     batches of each group are spread over the epoch, so that no stretch of it forgets the others.
-    Another order each epoch. Where `processes` take the batches in turn, places after the last row fill
-    the last ones, until each process has as many.
+    Another order each epoch. Batches without rows follow until `processes`, which take the batches in
+    turn, have equally many.
     """
 
     def __init__(
@@ -109,32 +110,32 @@ class LengthSampler(Sampler[int]):
     ) -> None:
         self.lengths = [len(row) for row in rows]
         self.groups = alike(rows, batch_size)
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        batches = -(-len(rows) // batch_size)
-        missing = -batches % processes
-        self.filled = (batches + missing - 1) * batch_size + 1 - len(rows) if missing else 0
+        # Accelerate takes an attribute `batch_size` for the size of every batch.
+        self.rows_per_batch, self.seed, self.epoch = batch_size, seed, 0
+        self.n_padding = -math.ceil(len(rows) / batch_size) % processes
 
     def __len__(self) -> int:
-        return len(self.lengths) + self.filled
+        return math.ceil(len(self.lengths) / self.rows_per_batch) + self.n_padding
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[list[int]]:
         generator = random.Random(f"{self.seed}:{self.epoch}")
         placed: list[tuple[float, list[int]]] = []
         left: list[int] = []
         for group in self.groups:
             order = generator.sample(group, len(group))
-            whole = len(order) - len(order) % self.batch_size
+            whole = len(order) - len(order) % self.rows_per_batch
             left += order[whole:]
             placed += self._spread(order[:whole], generator)
         generator.shuffle(left)
-        whole = len(left) - len(left) % self.batch_size
+        whole = len(left) - len(left) % self.rows_per_batch
         placed += self._spread(left[:whole], generator)
-        batches = [batch for _, batch in sorted(placed)]
-        yield from (at for batch in [*batches, left[whole:]] for at in batch)
-        yield from [len(self.lengths)] * self.filled
+        yield from (batch for _, batch in sorted(placed))
+        if left[whole:]:
+            yield left[whole:]
+        yield from ([] for _ in range(self.n_padding))
 
     def _spread(self, order: list[int], generator: random.Random) -> list[tuple[float, list[int]]]:
         """Batches of `order` in a random order, each with its place in the epoch, from 0 to 1."""
@@ -144,12 +145,12 @@ class LengthSampler(Sampler[int]):
         return [((at + start) / len(batches), batch) for at, batch in enumerate(batches)]
 
     def _sorted_batches(self, order: list[int]) -> list[list[int]]:
-        pool = 16 * self.batch_size
+        pool = 16 * self.rows_per_batch
         parts = [order[at : at + pool] for at in range(0, len(order), pool)]
         return [
-            ordered[at : at + self.batch_size]
+            ordered[at : at + self.rows_per_batch]
             for ordered in (sorted(part, key=lambda at: -self.lengths[at]) for part in parts)
-            for at in range(0, len(ordered), self.batch_size)
+            for at in range(0, len(ordered), self.rows_per_batch)
         ]
 
 

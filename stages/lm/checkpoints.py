@@ -5,63 +5,26 @@ NAME is the training's own, KEY a hash of everything that decides what it ends w
 """
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
 from runtime.errors import StudyError
-from runtime.process import PROCESSES, RANK
-
-import torch
-
-from prompts.encode import Example
-from settings.model import Precision, Train
+from runtime.process import RANK
 
 CHECKPOINTS = Path("checkpoints")
-_LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers", "trl")
-_CODE = ("base.py", "batches.py", "training.py")
-
-
-def training_key(
-    base: Path,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    settings: Train,
-    precision: Precision,
-    seed: int,
-    sharded: bool = False,
-) -> str:
-    """A hash of everything that decides a training's adapter and losses."""
-    weights = [*base.glob("*.safetensors"), base / "config.json"]
-    code = [Path(__file__).with_name(name) for name in _CODE]
-    decides = {
-        "base": [_sha256(path) for path in sorted(weights)],
-        "rows": [[[row.prompt, row.answer] for row in rows] for rows in (train, validation)],
-        "settings": settings.model_dump(exclude={"checkpoint_every"}),
-        "precision": precision.model_dump(),
-        "seed": seed,
-        "processes": PROCESSES,  # each adds its batches to an update
-        "sharded": sharded,
-        "code": [_sha256(path) for path in code],
-        "libraries": [version(name) for name in _LIBRARIES],
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-    }
-    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
 @contextmanager
 def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
-    """The folder of the checkpoints of `key`, for this process alone; removed once all has ended well.
+    """Lock the checkpoints of `name` for this process; yield the folder of those of `key`.
 
-    So are then those that `name` left under other keys. The hold ends with the process, however that
-    ends. Of several processes that work as one the first holds them for all. Raises `StudyError` where
-    another process holds the checkpoints of `name`.
+    When the body ends without an error, all checkpoints of `name` are removed, those of other keys
+    too. The lock ends with the process, however the process ends. Of several processes that work as
+    one, the first locks for all. Raises `StudyError` where another process holds the lock.
     """
     folder = CHECKPOINTS / name
     if RANK:
@@ -84,15 +47,15 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("checkpoint-*"), key=_step, default=None)
 
 
-def keep_checkpoint(written: Path, folder: Path) -> None:
+def place_checkpoint(written: Path, folder: Path) -> None:
     """Put the checkpoint `written` into `folder`, on the disk for certain, in place of those before it."""
     for path in [*written.iterdir(), written]:
         _flush(path)
-    kept = folder / written.name
-    written.replace(kept)
+    placed = folder / written.name
+    written.replace(placed)
     _flush(folder)
     for other in folder.glob("checkpoint-*"):
-        if other != kept:
+        if other != placed:
             shutil.rmtree(other)
 
 
@@ -132,8 +95,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

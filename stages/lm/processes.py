@@ -1,6 +1,7 @@
 """Several processes that work as one, each on a GPU of its own, as `accelerate launch` starts them.
 
-What they share out they gather again; `command.RANK` is 0 in the first of them and where there is one.
+`gather` collects the results of all processes. `runtime.process.RANK` is 0 in the first process and
+where one process runs alone.
 """
 
 import os
@@ -14,7 +15,7 @@ from runtime.yaml_file import read_yaml
 
 import torch
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 def processes_of(config: str | None) -> int:
@@ -24,8 +25,8 @@ def processes_of(config: str | None) -> int:
     """
     if config is None:
         return 1
-    given = _read(config)
-    kind, count = given.get("distributed_type"), given.get("num_processes")
+    content = _read(config)
+    kind, count = content.get("distributed_type"), content.get("num_processes")
     if kind not in ("MULTI_GPU", "FSDP"):
         raise StudyError(f"{config}: distributed_type = {kind!r}; allowed: MULTI_GPU, FSDP")
     if not isinstance(count, int) or count < 2:
@@ -98,22 +99,35 @@ def shard(model: Any, device: str) -> None:
 
     base = model.get_base_model()
     mesh = init_device_mesh(torch.device(device).type, (PROCESSES,))
-    trained = {each for each in model.parameters() if each.requires_grad}
+    trained = {weights for weights in model.parameters() if weights.requires_grad}
     for module in base.modules():
         if type(module).__name__ in base._no_split_modules:
             fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=trained)
-    whole = {each for each in model.parameters() if not isinstance(each, DTensor)}
+    whole = {weights for weights in model.parameters() if not isinstance(weights, DTensor)}
     fully_shard(model, mesh=mesh, ignored_params=whole)  # one root: the layers' gathering overlaps
     for tensor in (*whole, *model.buffers()):
         tensor.data = tensor.to(device)
 
 
-def gather(found: dict[int, _Found]) -> dict[int, _Found]:
-    """What all processes have found, in every one of them."""
+def average_gradients(model: Any, accelerator: Any) -> Any:
+    """A sharded PEFT model in torch's DistributedDataParallel, which averages the adapter's gradients.
+
+    The trainer itself would refuse to wrap a model whose base is shared out.
+    """
+    from torch.nn.parallel import DistributedDataParallel
+
+    model = accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+    frozen = [name for name, weights in model.named_parameters() if not weights.requires_grad]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, frozen)
+    return DistributedDataParallel(model, forward_sync_buffers=False)
+
+
+def gather(results: dict[int, _Result]) -> dict[int, _Result]:
+    """The results of all processes, by place, in every process."""
     if PROCESSES == 1:
-        return found
+        return results
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
     PartialState(cpu=not torch.cuda.is_available())
-    return {at: each for part in gather_object([found]) for at, each in part.items()}
+    return {place: result for part in gather_object([results]) for place, result in part.items()}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lm.batches import (
     IGNORED,
-    LengthSampler,
+    LengthBatches,
     alike,
     begin,
     collate,
@@ -29,9 +29,11 @@ ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30), min_size=1
 @given(ROWS, st.integers(1, 9), st.integers(0, 5))
 def test_every_place_comes_once(rows: list[list[int]], batch_size: int, seed: int) -> None:
     places = list(range(len(rows)))
-    first = list(LengthSampler(rows, batch_size, seed))
-    assert sorted(first) == places
-    assert first == list(LengthSampler(rows, batch_size, seed))
+    first = list(LengthBatches(rows, batch_size, seed))
+    assert sorted(at for batch in first for at in batch) == places
+    assert {len(batch) for batch in first[:-1]} <= {batch_size}
+    assert 0 < len(first[-1]) <= batch_size
+    assert first == list(LengthBatches(rows, batch_size, seed))
     assert sorted(at for group in alike(rows, batch_size) for at in group) == places
     groups = grouped(rows, batch_size)
     assert sorted(at for group in groups for batch in group.batches for at in batch) == places
@@ -46,18 +48,17 @@ def test_every_place_comes_once(rows: list[list[int]], batch_size: int, seed: in
 def test_processes_that_take_batches_in_turn_have_equally_many(
     rows: list[list[int]], batch_size: int, processes: int
 ) -> None:
-    sampler = LengthSampler(rows, batch_size, 0, processes)
-    order = list(sampler)
-    assert len(order) == len(sampler)
-    assert order[: len(rows)] == list(LengthSampler(rows, batch_size, 0))
-    assert set(order[len(rows) :]) <= {len(rows)}
-    batches, needed = (-(-count // batch_size) for count in (len(order), len(rows)))
-    assert batches % processes == 0
-    assert batches - needed < processes
+    batches = list(LengthBatches(rows, batch_size, 0, processes))
+    assert len(batches) == len(LengthBatches(rows, batch_size, 0, processes))
+    needed = -(-len(rows) // batch_size)
+    assert batches[:needed] == list(LengthBatches(rows, batch_size, 0))
+    assert all(batch == [] for batch in batches[needed:])  # padding
+    assert len(batches) % processes == 0
+    assert len(batches) - needed < processes
 
 
 def test_another_epoch_has_another_order() -> None:
-    sampler = LengthSampler([[0] * length for length in range(1, 65)], 4, 1)
+    sampler = LengthBatches([[0] * length for length in range(1, 65)], 4, 1)
     first = list(sampler)
     sampler.set_epoch(1)
     assert list(sampler) != first
@@ -69,8 +70,8 @@ def test_batches_of_the_sampler_have_alike_lengths_and_beginnings() -> None:
     rows = [
         [1, 2, *generator.choice(wordings), *([3] * generator.randint(1, 100))] for _ in range(800)
     ]
-    order = list(LengthSampler(rows, 8, 0))
-    batches = [[rows[at] for at in order[start : start + 8]] for start in range(0, 800, 8)]
+    batches = [[rows[at] for at in batch] for batch in LengthBatches(rows, 8, 0)]
+    assert len(batches) == 100
     padding = sum(8 * max(map(len, batch)) - sum(map(len, batch)) for batch in batches)
     assert padding < 0.2 * sum(map(len, rows))
     assert sum(shared_length(batch) >= 14 for batch in batches) > 0.9 * len(batches)
@@ -78,7 +79,7 @@ def test_batches_of_the_sampler_have_alike_lengths_and_beginnings() -> None:
 
 def test_every_stretch_of_the_epoch_holds_rows_of_each_wording() -> None:
     rows = [[1, *[2 + at % 3] * 9, at] for at in range(384)]
-    order = list(LengthSampler(rows, 8, 0))
+    order = [at for batch in LengthBatches(rows, 8, 0) for at in batch]
     for start in range(0, 384, 96):
         wordings = [rows[at][1] for at in order[start : start + 96]]
         assert all(24 <= wordings.count(wording) <= 40 for wording in (2, 3, 4))

@@ -1,5 +1,7 @@
 """What a training will need is counted from the real architecture, and near what it then takes."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -15,23 +17,15 @@ from lm.budget import (
 )
 from settings.model import Precision, Train
 
-TRAIN = Train(
-    epochs=1,
-    learning_rate=0.0002,
-    warmup_steps=1,
-    batch_size=4,
-    gradient_accumulation=1,
-    gradient_checkpointing=False,
-    lora_layers=None,
-    lora_rank=16,
-    lora_alpha=32,
-    lora_dropout=0.0,
-    max_length=512,
-    validate_every=5,
-    checkpoint_every=5,
-)
 NF4 = Precision(dtype="bfloat16", quantization="nf4")
 FP32 = Precision(dtype="float32", quantization="none")
+
+
+@pytest.fixture
+def train(train_settings: Callable[..., Train]) -> Train:
+    return train_settings(
+        epochs=1, gradient_accumulation=1, lora_rank=16, lora_dropout=0.0, max_length=512
+    )
 
 
 def mistral_7b() -> MistralConfig:
@@ -53,11 +47,11 @@ def test_the_counts_are_mistrals_published_ones() -> None:
     assert 4.0e9 < weights_bytes(shape, NF4) < 4.3e9
 
 
-def test_of_weights_that_are_shared_out_each_holds_its_part_and_two_layers() -> None:
+def test_of_weights_that_are_shared_out_each_holds_its_part_and_two_layers(train: Train) -> None:
     shape = shape_of(mistral_7b(), None)
     whole, part = weights_bytes(shape, NF4), weights_bytes(shape, NF4, 8)
     assert whole - part == pytest.approx(shape.linear / 2 * (1 - 1 / 8 - 2 / 32), rel=1e-6)
-    memory = training_memory(shape, NF4, TRAIN, 512, 8, 8)
+    memory = training_memory(shape, NF4, train, 512, 8, 8)
     assert memory.weights == part
     toy = shape_of(LlamaConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2), None)
     assert weights_bytes(toy, FP32, 2) == weights_bytes(toy, FP32)
@@ -76,7 +70,7 @@ def test_tied_embeddings_count_once() -> None:
     assert apart.parameters - tied.parameters == 100 * 16
 
 
-def test_the_activations_are_near_those_that_a_step_keeps() -> None:
+def test_the_activations_are_near_those_that_a_step_keeps(train: Train) -> None:
     config = MistralConfig(
         vocab_size=64,
         hidden_size=128,
@@ -101,27 +95,27 @@ def test_the_activations_are_near_those_that_a_step_keeps() -> None:
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         model(input_ids=ids, logits_to_keep=1).logits.sum().backward()
     told = training_memory(
-        shape_of(config, None), FP32, TRAIN.model_copy(update={"lora_rank": 4}), 96, 1
+        shape_of(config, None), FP32, train.model_copy(update={"lora_rank": 4}), 96, 1
     )
     assert told.activations == pytest.approx(sum(kept.values()), rel=0.25)
 
 
-def test_checkpointing_trades_memory_for_operations() -> None:
+def test_checkpointing_trades_memory_for_operations(train: Train) -> None:
     shape = shape_of(mistral_7b(), None)
-    checkpointed = TRAIN.model_copy(update={"gradient_checkpointing": True})
-    plain, less = (training_memory(shape, NF4, each, 512, 8) for each in (TRAIN, checkpointed))
+    checkpointed = train.model_copy(update={"gradient_checkpointing": True})
+    plain, less = (training_memory(shape, NF4, each, 512, 8) for each in (train, checkpointed))
     assert less.activations < plain.activations / 8
     assert less.weights == plain.weights
-    operations = [training_operations(shape, each, 1000) for each in (TRAIN, checkpointed)]
+    operations = [training_operations(shape, each, 1000) for each in (train, checkpointed)]
     assert operations[1] == 1.5 * operations[0]
     assert operations[0] == pytest.approx(4 * 6.98e9 * 1000, rel=0.01)
 
 
-def test_nothing_flows_back_below_the_adapted_layers() -> None:
+def test_nothing_flows_back_below_the_adapted_layers(train: Train) -> None:
     every, last = shape_of(mistral_7b(), None), shape_of(mistral_7b(), 8)
-    whole, part = (training_operations(shape, TRAIN, 1000) for shape in (every, last))
+    whole, part = (training_operations(shape, train, 1000) for shape in (every, last))
     assert part == (2 + 2 / 4) / 4 * whole
-    memory = [training_memory(shape, NF4, TRAIN, 512, 8) for shape in (every, last)]
+    memory = [training_memory(shape, NF4, train, 512, 8) for shape in (every, last)]
     assert memory[1].activations < memory[0].activations / 3
 
 

@@ -1,7 +1,6 @@
 """Checkpoints: a training that was cut off goes on and ends with the bits of one that nobody disturbed."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,77 +11,39 @@ from runtime.errors import StudyError
 import pytest
 import torch
 
-from lm import training
-from lm.base import load_base, make_repeatable
-from lm.checkpoints import (
-    CHECKPOINTS,
-    hold_checkpoints,
-    keep_checkpoint,
-    newest_checkpoint,
-    training_key,
-)
-from lm.training import AnswerTrainer, Trained, fine_tune
-from prompts.encode import Encoder, Example
-from settings.model import Precision, Train
+from lm import trainer
+from lm.checkpoints import CHECKPOINTS, hold_checkpoints, newest_checkpoint, place_checkpoint
+from lm.recipe import Recipe
+from lm.trainer import AnswerTrainer
+from lm.training import Trained
+from settings.model import Precision
 
 FULL = Precision(dtype="float32", quantization="none")
-SETTINGS = Train(
-    epochs=3,
-    learning_rate=0.01,
-    warmup_steps=1,
-    batch_size=4,
-    gradient_accumulation=2,
-    gradient_checkpointing=False,
-    lora_layers=None,
-    lora_rank=4,
-    lora_alpha=8,
-    lora_dropout=0.1,  # so that the generators matter
-    max_length=64,
-    validate_every=3,
-    checkpoint_every=2,
-)
-STEPS = 9  # 22 rows, 3 steps an epoch; losses are logged at steps 1 and 5
+STEPS = 9  # 22 rows, 3 epochs of 3 steps; losses are logged at steps 1 and 5
+
+Outcome = tuple[dict[str, torch.Tensor], Trained]
+Adapt = Callable[[Path, Recipe], Outcome]
+MakeRecipe = Callable[..., Recipe]
 
 
 @pytest.fixture(scope="module")
-def encoder(mistral_tokenizer: Any) -> Encoder:
-    return Encoder(mistral_tokenizer, "alpaca")
+def adapt(tune: Callable[[Path, Recipe], tuple[Any, Trained]]) -> Adapt:
+    """Train with checkpoints in a folder: the adapter's tensors and the account."""
 
-
-@pytest.fixture(scope="module")
-def rows(encoder: Encoder) -> list[Example]:
-    answers = ["positive", "negative", "It is both of them, or neither."]  # of unequal lengths
-    return [
-        encoder.example(f"Row {at}: {'good ' * (at % 5)}?", answers[at % 3]) for at in range(22)
-    ]
-
-
-@pytest.fixture(scope="module")
-def tune(toy_base: Path, encoder: Encoder, rows: list[Example]) -> Callable[..., Any]:
-    """Train with checkpoints in a folder; give the adapter's tensors and the account."""
-
-    def tune(
-        folder: Path, settings: Train = SETTINGS, precision: Precision = FULL
-    ) -> tuple[dict[str, torch.Tensor], Trained]:
-        make_repeatable(7)
-        model = load_base(toy_base, precision)
-        tuned, account = fine_tune(
-            model, encoder, rows, rows[:9], settings, precision, 7, folder, "test"
-        )
-        adapter = {name: each for name, each in tuned.state_dict().items() if "lora_" in name}
+    def adapt(folder: Path, recipe: Recipe) -> Outcome:
+        tuned, account = tune(folder, recipe)
+        adapter = {name: weights for name, weights in tuned.state_dict().items() if "lora_" in name}
         assert adapter
         return adapter, account
 
-    return tune
+    return adapt
 
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    tune: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, torch.Tensor], Trained]:
-    """What the settings as they are end with."""
-    found: tuple[dict[str, torch.Tensor], Trained] = tune(tmp_path_factory.mktemp("undisturbed"))
-    return found
+    adapt: Adapt, recipe: MakeRecipe, tmp_path_factory: pytest.TempPathFactory
+) -> Outcome:
+    return adapt(tmp_path_factory.mktemp("undisturbed"), recipe())
 
 
 @contextmanager
@@ -102,10 +63,8 @@ def _cut_off(after: int) -> Iterator[None]:
             yield
 
 
-def _assert_same(
-    found: tuple[dict[str, torch.Tensor], Trained], expected: tuple[dict[str, Any], Trained]
-) -> None:
-    (adapter, account), (other, undisturbed) = found, expected
+def _assert_same(outcome: Outcome, expected: Outcome) -> None:
+    (adapter, account), (other, undisturbed) = outcome, expected
     assert adapter.keys() == other.keys()
     assert all(torch.equal(adapter[name], other[name]) for name in adapter)
     assert account.train_losses == undisturbed.train_losses
@@ -114,7 +73,7 @@ def _assert_same(
 
 
 @pytest.mark.parametrize(
-    ("settings", "precision"),
+    ("changes", "precision"),
     [
         ({}, FULL),
         ({"gradient_checkpointing": True}, FULL),
@@ -123,37 +82,38 @@ def _assert_same(
     ids=["full precision", "gradient checkpointing", "nf4 in bfloat16"],
 )
 def test_a_training_cut_off_twice_ends_with_the_same_bits(
-    tune: Callable[..., Any],
+    adapt: Adapt,
+    recipe: MakeRecipe,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    settings: dict[str, Any],
+    changes: dict[str, Any],
     precision: Precision,
 ) -> None:
-    without = SETTINGS.model_copy(update={**settings, "checkpoint_every": 100})
-    undisturbed = tune(tmp_path / "undisturbed", without, precision)
-    often = without.model_copy(update={"checkpoint_every": 2})
+    undisturbed = adapt(tmp_path / "undisturbed", recipe(precision, **changes))
+    often = recipe(precision, **changes, checkpoint_every=2)
     for after in (3, 7):  # in the first epoch, in the last
         with _cut_off(after):
-            tune(tmp_path / "cut", often, precision)
-    resumed = tune(tmp_path / "cut", often, precision)
-    told = [line for line in capsys.readouterr().out.splitlines() if "goes on" in line]
-    assert told == [f"test: goes on from step {step} of {STEPS}" for step in (2, 6)]
+            adapt(tmp_path / "cut", often)
+    resumed = adapt(tmp_path / "cut", often)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "goes on" in line]
+    assert lines == [f"test: goes on from step {step} of {STEPS}" for step in (2, 6)]
     _assert_same(resumed, undisturbed)
 
 
 def test_a_training_cut_off_at_the_end_of_an_epoch_ends_with_the_same_bits(
-    tune: Callable[..., Any], undisturbed: Any, tmp_path: Path
+    adapt: Adapt, recipe: MakeRecipe, undisturbed: Outcome, tmp_path: Path
 ) -> None:
     with _cut_off(6):
-        tune(tmp_path, SETTINGS.model_copy(update={"checkpoint_every": 3}))
+        adapt(tmp_path, recipe(checkpoint_every=3))
     assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-6"
     # Another number of steps between checkpoints is still the same training.
-    _assert_same(tune(tmp_path, SETTINGS.model_copy(update={"checkpoint_every": 5})), undisturbed)
+    _assert_same(adapt(tmp_path, recipe(checkpoint_every=5)), undisturbed)
 
 
 def test_a_half_written_checkpoint_is_never_taken_for_a_whole_one(
-    tune: Callable[..., Any],
-    undisturbed: Any,
+    adapt: Adapt,
+    recipe: MakeRecipe,
+    undisturbed: Outcome,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -161,19 +121,20 @@ def test_a_half_written_checkpoint_is_never_taken_for_a_whole_one(
         if written.name == "checkpoint-4":
             (written / "optimizer.pt").unlink()
             raise KeyboardInterrupt
-        keep_checkpoint(written, folder)
+        place_checkpoint(written, folder)
 
+    often = recipe(checkpoint_every=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "keep_checkpoint", cut_off)
+        patch.setattr(trainer, "place_checkpoint", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            tune(tmp_path)
+            adapt(tmp_path, often)
     assert (tmp_path / ".partial/checkpoint-4").is_dir()
-    _assert_same(tune(tmp_path), undisturbed)
+    _assert_same(adapt(tmp_path, often), undisturbed)
     assert f"test: goes on from step 2 of {STEPS}\n" in capsys.readouterr().out
     # Only the newest whole one is kept, and none is written after the last step.
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-8"]
     assert {path.name for path in (tmp_path / "checkpoint-8").iterdir()} == {
-        *("adapter_model.safetensors", "adapter_config.json", "README.md"),
+        *("adapter_model.safetensors", "adapter_config.json", "README.md", "training_args.bin"),
         *("optimizer.pt", "scheduler.pt", "rng_state.pth", "unlogged_0.pt", "trainer_state.json"),
     }
 
@@ -185,42 +146,8 @@ def test_the_newest_is_the_one_of_the_most_steps(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-120"
     written = tmp_path / ".partial/checkpoint-160"
     written.mkdir(parents=True)
-    keep_checkpoint(written, tmp_path)
+    place_checkpoint(written, tmp_path)
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-160"]
-
-
-def test_the_key_changes_with_all_that_decides_the_result_and_with_nothing_else(
-    toy_base: Path, rows: list[Example], tmp_path: Path
-) -> None:
-    base = tmp_path / "base"
-    shutil.copytree(toy_base, base)
-    recipe: dict[str, Any] = {
-        "base": base,
-        "train": rows,
-        "validation": rows[:9],
-        "settings": SETTINGS,
-        "precision": FULL,
-        "seed": 7,
-    }
-    key = training_key(**recipe)
-    others = [
-        *({**recipe, "train": rows[::-1]}, {**recipe, "validation": rows[:8]}),
-        # The same ids, but where the prompt ends is another place.
-        {**recipe, "train": [Example(rows[0].input_ids[:-1], [2]), *rows[1:]]},
-        {**recipe, "settings": SETTINGS.model_copy(update={"learning_rate": 0.02})},
-        {**recipe, "precision": Precision(dtype="bfloat16", quantization="none")},
-        {**recipe, "seed": 8},
-        {**recipe, "sharded": True},
-    ]
-    keys = {training_key(**other) for other in others}
-    same = {**recipe, "settings": SETTINGS.model_copy(update={"checkpoint_every": 3})}
-    assert training_key(**same) == key
-    weights = base / "model.safetensors"
-    changed = bytearray(weights.read_bytes())
-    changed[-1] ^= 1
-    weights.write_bytes(changed)
-    keys.add(training_key(**recipe))
-    assert len(keys - {key}) == len(others) + 1
 
 
 def test_checkpoints_of_another_key_are_not_seen_and_go_with_the_end(

@@ -241,26 +241,26 @@ def _trained(turn: int, prepare: Callable[[], None] = lambda: None) -> int | Non
 
 def _noting_shares() -> None:
     """Note how many bytes this process holds of the weights that are shared out."""
-    trainer: Any = training.AnswerTrainer
-    wrap = trainer._wrap_model
+    module: Any = training
+    average = module.average_gradients
 
-    def noting(self: Any, model: Any, *arguments: Any) -> Any:
-        parts = [each.to_local() for each in model.parameters() if isinstance(each, DTensor)]
+    def noting(model: Any, accelerator: Any) -> Any:
+        parts = [part.to_local() for part in model.parameters() if isinstance(part, DTensor)]
         Path(f"held_{RANK}").write_text(str(sum(part.nbytes for part in parts)))
-        return wrap(self, model, *arguments)
+        return average(model, accelerator)
 
-    trainer._wrap_model = noting
+    module.average_gradients = noting
 
 
 def _end_after(steps: int) -> None:
-    step = training.AnswerTrainer.training_step
+    step = AnswerTrainer.training_step
 
     def training_step(self: Any, *arguments: Any, **named: Any) -> Any:
         if self.state.global_step == steps:
             os.kill(os.getpid(), signal.SIGKILL)
         return step(self, *arguments, **named)
 
-    training.AnswerTrainer.training_step = training_step
+    AnswerTrainer.training_step = training_step
 
 
 def _end_in_checkpoint() -> None:
@@ -287,6 +287,7 @@ if __name__ == "__main__":
     import train
     from lm import answering, training
     from lm.processes import gather, is_sharded, launch
+    from lm.trainer import AnswerTrainer
     from settings.read import read_settings
 
     run_stage(main)
