@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from fetch.packages import sha256_of
 from lm.batches import LengthSampler
-from lm.checkpoints import keep_checkpoint, newest_checkpoint
+from lm.checkpoints import newest_checkpoint, place_checkpoint
 from lm.encoder import EncoderModel, collate, encoder_log_probabilities, load_pretrained, token_ids
 
 STATE = "state.pt"  # of a checkpoint
@@ -204,7 +204,7 @@ def _save_checkpoint(
         try:
             written.mkdir(parents=True)
             torch.save(state, written / STATE)
-            keep_checkpoint(written, folder)
+            place_checkpoint(written, folder)
         finally:
             shutil.rmtree(written.parent, ignore_errors=True)
 

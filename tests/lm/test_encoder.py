@@ -228,7 +228,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing_behind(
     def fail(written: Path, folder: Path) -> None:
         raise OSError(28, "No space left on device", str(written))
 
-    monkeypatch.setattr(encoder_training, "keep_checkpoint", fail)
+    monkeypatch.setattr(encoder_training, "place_checkpoint", fail)
     with pytest.raises(StudyError, match="checkpoint-4: cannot be written: No space left"):
         _train(bert, tmp_path / "full", replace(SETTINGS, checkpoint_every=4))
     assert list((tmp_path / "full").iterdir()) == []
