@@ -24,7 +24,7 @@ import transformers
 from tqdm import tqdm
 
 from fetch.packages import sha256_of
-from lm.batches import LengthSampler
+from lm.batches import LengthBatches
 from lm.checkpoints import newest_checkpoint, place_checkpoint
 from lm.encoder import EncoderModel, collate, encoder_log_probabilities, load_pretrained, token_ids
 
@@ -170,14 +170,12 @@ def _batches(
     rows: list[list[int]], batch_size: int, seed: int, first: int, steps: int
 ) -> Iterator[list[int]]:
     """Places of the rows of the batches `first` to `steps` - 1, in another order each epoch."""
-    sampler = LengthSampler(rows, batch_size, seed)
-    per_epoch = math.ceil(len(rows) / batch_size)
-    for epoch in range(first // per_epoch, math.ceil(steps / per_epoch)):
-        sampler.set_epoch(epoch)
-        order = list(sampler)
-        for batch in range(per_epoch):
-            if first <= epoch * per_epoch + batch < steps:
-                yield order[batch * batch_size : (batch + 1) * batch_size]
+    batches = LengthBatches(rows, batch_size, seed)
+    for epoch in range(first // len(batches), math.ceil(steps / len(batches))):
+        batches.set_epoch(epoch)
+        for step, places in enumerate(batches, start=epoch * len(batches)):
+            if first <= step < steps:
+                yield places
 
 
 def _rate(step: int, steps: int) -> float:
