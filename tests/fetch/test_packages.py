@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -18,7 +19,7 @@ from runtime.hashing import sha256_of
 
 import pytest
 
-from fetch.packages import fetch_package, read_member
+from fetch.packages import fetch_package, read_files, read_member
 from settings.section import Package
 
 CACHE = Path(".cache/packages")
@@ -262,3 +263,16 @@ def test_a_file_that_is_no_archive_is_named() -> None:
     Path("rows.zip").write_bytes(ROWS)
     with pytest.raises(StudyError, match=r"rows\.zip: is no readable zip or tar archive"):
         read_member(Path("rows.zip"), ["rows.tsv"])
+
+
+def test_files_of_an_inner_archive_are_read_by_their_whole_names() -> None:
+    wanted = re.compile(r"rows\.tsv|more\.tsv")
+    members = {"rows.tsv": b"1", "in/more.tsv": b"2", "../rows.tsv": b"3", "rows.tsv.exe": b"4"}
+    Path("outer.zip").write_bytes(zipped({"a/in.zip": zipped(members), "a/cut.zip": b"PK"}))
+    assert read_files(Path("outer.zip"), ["a/in.zip"], wanted) == {"rows.tsv": b"1"}
+    with pytest.raises(StudyError, match=r"outer\.zip/a/cut\.zip: is no readable zip or tar"):
+        read_files(Path("outer.zip"), ["a/cut.zip"], wanted)
+    with pytest.raises(
+        StudyError, match=r"outer\.zip: contains no member b/in\.zip; did you mean a/in"
+    ):
+        read_files(Path("outer.zip"), ["b/in.zip"], wanted)
