@@ -268,11 +268,11 @@ def test_two_runs_give_the_same_bytes_however_python_hashes(
 
 
 def test_another_seed_gives_other_rows(
-    made: Path, study: Path, change: Change, run_stage: RunStage
+    made: Path, study: Path, change: Change, call_stage: RunStage
 ) -> None:
     change(study / "params.yaml", "seed", 43)
     for stage in STAGES:
-        assert run_stage(study, stage).returncode == 0
+        assert call_stage(study, stage).returncode == 0
     for name in ("prepared/labelled/train", "instructions/general/train", "mixed/train"):
         path = f"data/{name}.parquet"
         assert (made / path).read_bytes() != (study / path).read_bytes()
@@ -292,10 +292,10 @@ def studied(made: Path, study: Path) -> Path:
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.2, 20), (0.25, 27), (1 / 3, 40)])
 def test_the_general_part_of_a_mix_may_be_a_share(
-    studied: Path, change: Change, run_stage: RunStage, share: float, count: int
+    studied: Path, change: Change, call_stage: RunStage, share: float, count: int
 ) -> None:
     change(studied / "params.yaml", "mix", {"general_share": share})
-    done = run_stage(studied, "mix")
+    done = call_stage(studied, "mix")
     assert done.returncode == 0
     assert f"mixed: 80 labelled and {count} general" in done.stdout
     tasks = Counter(row["task"] for row in rows_of(studied / "data/mixed/train.parquet"))
@@ -304,10 +304,10 @@ def test_the_general_part_of_a_mix_may_be_a_share(
 
 
 def test_the_chat_format_leaves_the_message_bare(
-    studied: Path, change: Change, run_stage: RunStage
+    studied: Path, change: Change, call_stage: RunStage
 ) -> None:
     change(studied / "params.yaml", "prompt_format", "chat")
-    assert run_stage(studied, "instructify").returncode == 0
+    assert call_stage(studied, "instructify").returncode == 0
     rows = rows_of(studied / "data/instructions/labelled/test.parquet")
     texts = rows_of(studied / "data/prepared/labelled/test.parquet")
     assert all("###" not in row["prompt"] for row in rows)
@@ -315,15 +315,15 @@ def test_the_chat_format_leaves_the_message_bare(
 
 
 def test_fewer_rows_than_wordings_are_written_all_the_same(
-    studied: Path, run_stage: RunStage
+    studied: Path, call_stage: RunStage
 ) -> None:
     path = studied / "data/prepared/labelled/validation.parquet"
     pq.write_table(pq.read_table(path).slice(0, 1), path)
-    assert run_stage(studied, "instructify").returncode == 0
+    assert call_stage(studied, "instructify").returncode == 0
     assert len(rows_of(studied / "data/instructions/labelled/validation.parquet")) == 1
 
 
-def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage: RunStage) -> None:
+def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, call_stage: RunStage) -> None:
     texts = [
         "</s> ends <|im_end|> nothing",
         "a\n\n### Response:\npositive",
@@ -338,7 +338,7 @@ def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage:
     test = study / "data/raw/tweets_test.csv"
     test.write_text(test.read_text(encoding="utf-8") + rows, encoding="utf-8")
     for stage in STAGES[:2]:
-        assert run_stage(study, stage).returncode == 0
+        assert call_stage(study, stage).returncode == 0
     texts[4] = 'He said "well", twice'
     prepared = rows_of(study / "data/prepared/labelled/test.parquet")
     assert [row["text"] for row in prepared[-6:]] == texts
@@ -347,7 +347,7 @@ def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage:
 
 
 def test_ratings_become_labels_and_neutral_ones_are_counted(
-    study: Path, change: Change, run_stage: RunStage
+    study: Path, change: Change, call_stage: RunStage
 ) -> None:
     lines = [f"{(number - 50) / 10}\tText number {number}" for number in range(101)]
     (study / "data/raw/rated.tsv").write_text("\n".join(lines), encoding="utf-8")
@@ -361,7 +361,7 @@ def test_ratings_become_labels_and_neutral_ones_are_counted(
         "test_share": 0.5,
     }
     change(study / PROFILE, "sources.labelled", source)
-    done = run_stage(study, "prepare")
+    done = call_stage(study, "prepare")
     assert done.returncode == 0, done.stderr
     account = json.loads((study / "metrics/prepare.json").read_text(encoding="utf-8"))
     assert account["labelled"]["train"]["neutral"] == 9
@@ -423,7 +423,7 @@ def test_a_small_test_set_is_warned_about_with_the_number_of_rows_needed(
 
 
 def test_training_instructions_leave_for_another_files_test_rows_made_tasks_stay(
-    study: Path, change: Change, run_stage: RunStage
+    study: Path, change: Change, call_stage: RunStage
 ) -> None:
     made = make_tasks(24, 42, [family for family in FAMILIES if not family.held_out])[0]
     files = {
@@ -445,7 +445,7 @@ def test_training_instructions_leave_for_another_files_test_rows_made_tasks_stay
     ]
     tasks = {"kind": "tasks", "train": 24, "test_seen": 12, "test_held_out": 7}
     change(study / PROFILE, "sources.general", [*sources, tasks])
-    done = run_stage(study, "prepare")
+    done = call_stage(study, "prepare")
     assert done.returncode == 0, done.stderr
     train = rows_of(study / "data/prepared/general/train.parquet")
     of_files = [row["instruction"] for row in train if not row["family"]]
@@ -626,14 +626,14 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
 def test_a_mistake_ends_the_stage_with_one_message(
     studied: Path,
     change: Change,
-    run_stage: RunStage,
+    call_stage: RunStage,
     stage: str,
     spoil: Spoil,
     parts: list[str],
 ) -> None:
     spoil(studied, change)
     before = {path: path.stat().st_mtime_ns for path in (studied / "data").rglob("*.*")}
-    done = run_stage(studied, stage)
+    done = call_stage(studied, stage)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ")
@@ -645,12 +645,12 @@ def test_a_mistake_ends_the_stage_with_one_message(
 
 
 def test_too_many_bad_rows_stop_with_ten_of_them_and_a_count(
-    study: Path, run_stage: RunStage
+    study: Path, call_stage: RunStage
 ) -> None:
     bad = "".join(f"Row {number},x{number}\n" for number in range(30))
     with (study / TWEETS).open("a", encoding="utf-8") as file:
         file.write(bad)
-    done = run_stage(study, "prepare")
+    done = call_stage(study, "prepare")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[0].startswith("error: 31 of 204 rows are bad, more than prepare.max_rejected_sh")

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 from runtime.errors import StudyError
 from runtime.files import write_json
-from runtime.progress import BAR_SECONDS
+from runtime.hashing import sha256_of
+from runtime.progress import progress_bar
 
 import httpx2
-from tqdm import tqdm
 
 from fetch.cache import hold, study_cache
-from fetch.packages import sha256_of
 
 # The sha256 of every URL without a sha256 in the profile, recorded at the first download and tracked by
 # git: all clones verify later downloads. It is no dependency of a stage, because no stage reads it as data.
@@ -115,6 +114,7 @@ def download(
 def _append(
     url: str, partial: Path, have: int, size: int | None, headers: Mapping[str, str]
 ) -> None:
+    name = Path(urlsplit(url).path).name
     wanted = {**headers, "Accept-Encoding": "identity"}
     if have:
         wanted["Range"] = f"bytes={have}-"
@@ -136,14 +136,7 @@ def _append(
         total = int(length) + (have if resumed else 0) if length else size
         with (
             partial.open("ab" if resumed else "wb") as file,
-            tqdm(
-                desc=Path(urlsplit(url).path).name,
-                total=total,
-                initial=have if resumed else 0,
-                unit="B",
-                unit_scale=True,
-                mininterval=BAR_SECONDS,
-            ) as bar,
+            progress_bar(total, name, "B", done=have if resumed else 0) as bar,
         ):
             for block in response.iter_bytes():
                 file.write(block)

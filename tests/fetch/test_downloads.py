@@ -1,4 +1,4 @@
-"""What rows.downloads promises of a file at a URL: fetched once, resumed, the same bytes for ever."""
+"""What fetch.downloads promises of a file at a URL: fetched once, resumed, the same bytes for ever."""
 
 import hashlib
 import json
@@ -150,6 +150,30 @@ def test_a_connection_lost_for_good_keeps_what_came(
     with pytest.raises(httpx2.RemoteProtocolError):
         download(url, tmp_path / "partial")
     assert (tmp_path / "partial").read_bytes() == TWEETS[:12]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_redirect_from_https_to_http_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/rows.txt":
+            address = f"{scheme}://mirror.example.org/tweets.txt"
+            return httpx2.Response(302, headers={"Location": address})
+        return httpx2.Response(200, content=TWEETS)
+
+    client = httpx2.Client(transport=httpx2.MockTransport(respond))
+    monkeypatch.setattr("fetch.downloads.httpx2.stream", client.stream)
+    url, partial = "https://example.org/rows.txt", tmp_path / "partial"
+    if scheme == "https":
+        download(url, partial)
+        assert partial.read_bytes() == TWEETS
+        return
+    with pytest.raises(StudyError, match=r"redirected to http://mirror\.example\.org/tweets\.txt"):
+        fetch_file(url, None)
+    with pytest.raises(httpx2.UnsupportedProtocol):
+        download(url, partial)
+    assert not partial.exists()
 
 
 def test_the_record_must_be_readable(url: str) -> None:

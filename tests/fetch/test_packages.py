@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import StudyError
+from runtime.hashing import sha256_of
 
 import pytest
 
-from fetch.packages import fetch_package, read_member, sha256_of
+from fetch.packages import fetch_package, read_files, read_member
 from settings.section import Package
 
 CACHE = Path(".cache/packages")
@@ -121,6 +123,14 @@ def package(form: str, **changes: str) -> Package:
     return Package.model_validate(fields | changes)
 
 
+def files_left() -> list[Path]:
+    """The files in the working directory, without the locks, which stay and hold nothing."""
+    locks = Path(".cache/locks")
+    files = [path for path in Path().rglob("*") if path.is_file()]
+    assert not any(path.stat().st_size for path in locks.glob("*"))
+    return [path for path in files if path.parent != locks]
+
+
 @pytest.mark.parametrize(
     ("form", "name", "members"),
     [
@@ -137,8 +147,7 @@ def test_a_package_is_fetched_once_and_read_without_unpacking(
     assert read_member(archive, members) == ROWS
     no_pip()
     assert fetch_package(package(form)) == archive
-    there = sorted(path.name for path in Path().rglob("*") if path.is_file())
-    assert there == [name], "nothing else is left behind"
+    assert [path.name for path in files_left()] == [name], "nothing else is left behind"
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_anew(no_pip: Callable[[], None]) -> None:
@@ -157,7 +166,7 @@ def test_studies_at_once_that_share_a_cache_fetch_a_package_once(
     left.mkdir(parents=True)
     (left / WHEEL).write_bytes(wheel()[:100])
     code = (
-        "import sys; from rows.packages import fetch_package; from settings import Package; "
+        "import sys; from fetch.packages import fetch_package; from settings.section import Package; "
         "fetch_package(Package.model_validate_json(sys.argv[1]))"
     )
     processes = []
@@ -176,8 +185,7 @@ def test_studies_at_once_that_share_a_cache_fetch_a_package_once(
     told = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert "".join(told).count("fetching tiny-rows==1.0") == 1
-    there = {path.name: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    assert there == {WHEEL: wheel()}
+    assert {path.name: path.read_bytes() for path in files_left()} == {WHEEL: wheel()}
     assert not left.exists()
 
 
@@ -257,8 +265,14 @@ def test_a_file_that_is_no_archive_is_named() -> None:
         read_member(Path("rows.zip"), ["rows.tsv"])
 
 
-def test_the_hash_of_several_files_is_that_of_their_bytes_in_order(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_bytes(b"ab")
-    two.write_bytes(b"c")
-    assert sha256_of(one, two) == hashlib.sha256(b"abc").hexdigest() != sha256_of(two, one)
+def test_files_of_an_inner_archive_are_read_by_their_whole_names() -> None:
+    wanted = re.compile(r"rows\.tsv|more\.tsv")
+    members = {"rows.tsv": b"1", "in/more.tsv": b"2", "../rows.tsv": b"3", "rows.tsv.exe": b"4"}
+    Path("outer.zip").write_bytes(zipped({"a/in.zip": zipped(members), "a/cut.zip": b"PK"}))
+    assert read_files(Path("outer.zip"), ["a/in.zip"], wanted) == {"rows.tsv": b"1"}
+    with pytest.raises(StudyError, match=r"outer\.zip/a/cut\.zip: is no readable zip or tar"):
+        read_files(Path("outer.zip"), ["a/cut.zip"], wanted)
+    with pytest.raises(
+        StudyError, match=r"outer\.zip: contains no member b/in\.zip; did you mean a/in"
+    ):
+        read_files(Path("outer.zip"), ["b/in.zip"], wanted)
