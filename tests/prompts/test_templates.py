@@ -215,7 +215,7 @@ BAD_POOLS: list[tuple[str, str]] = [
     ("- id: a\n", "must contain a list under templates:"),
     ("templates:\n  - classify\n", "template 1: "),
     ("templates: [\n", "not valid YAML"),
-    ('templates: [{id: a, id: b, instruction: "{{ text }}"}]\n', "the key 'id' stands twice"),
+    ('templates: [{id: a, id: b, instruction: "{{ text }}"}]\n', "the key 'id' occurs twice"),
     ("templates: [{id: a, instruction: {{ text }}}]\n", "not valid YAML"),
 ]
 
