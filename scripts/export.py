@@ -146,7 +146,7 @@ def score(
     completions = {template.id: template.completions(labels.names) for template in pool}
     return Scores(
         answering.prompts("labelled", [row["prompt"] for row in rows]),
-        [[encoder.answer(text) for text in completions[row["template"]]] for row in rows],
+        [[encoder.answer(text) for text in completions[str(row["template"])]] for row in rows],
         [answer.log_likelihoods for answer in answers],
     )
 
