@@ -1,4 +1,4 @@
-"""What rows.cache promises: one cache for a study and its experiments, one process at a time in it."""
+"""What fetch.cache promises: one cache for a study and its experiments, one process at a time in it."""
 
 import fcntl
 import os

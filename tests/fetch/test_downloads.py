@@ -1,4 +1,4 @@
-"""What rows.downloads promises of a file at a URL: fetched once, resumed, the same bytes for ever."""
+"""What fetch.downloads promises of a file at a URL: fetched once, resumed, the same bytes for ever."""
 
 import hashlib
 import json

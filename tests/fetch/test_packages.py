@@ -1,4 +1,4 @@
-"""What rows.packages promises: the pinned file and no other, fetched once, or a clear end."""
+"""What fetch.packages promises: the pinned file and no other, fetched once, or a clear end."""
 
 import base64
 import gzip
@@ -157,7 +157,7 @@ def test_studies_at_once_that_share_a_cache_fetch_a_package_once(
     left.mkdir(parents=True)
     (left / WHEEL).write_bytes(wheel()[:100])
     code = (
-        "import sys; from rows.packages import fetch_package; from settings import Package; "
+        "import sys; from fetch.packages import fetch_package; from settings.section import Package; "
         "fetch_package(Package.model_validate_json(sys.argv[1]))"
     )
     processes = []
