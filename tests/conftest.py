@@ -1,5 +1,6 @@
 """What many tests share: the repository, a small study in a folder of its own, and its stages."""
 
+import importlib
 import json
 import os
 import re
@@ -15,14 +16,26 @@ from runtime.errors import StudyError
 
 import pytest
 import yaml
+from filelock import FileLock
 from hypothesis import settings
 
 from hub import Hub
 
 REPO = Path(__file__).resolve().parents[1]
+BuildOnce = Callable[[str, Callable[[Path], None]], Path]
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# The files that take longest go to the workers first, so that no worker is left alone with one of them.
+LONGEST = ("test_any_task.py", "test_outputs.py", "test_reruns.py", "test_experiments.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; the others stay in their order."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 PARAMS: dict[str, Any] = {
     "profile": "small",
@@ -128,6 +141,26 @@ def repo() -> Path:
 
 
 @pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> BuildOnce:
+    """Build a folder once for all workers of this run: `build_once("toy", build)` returns its path."""
+    root = tmp_path_factory.getbasetemp()
+    if worker_id != "master":  # each worker has a folder of its own below the one of the run
+        root = root.parent
+
+    def build_once(name: str, build: Callable[[Path], None]) -> Path:
+        folder, done = root / "shared" / name, root / "shared" / f"{name}.done"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                build(folder)
+                done.touch()
+        return folder
+
+    return build_once
+
+
+@pytest.fixture(scope="session")
 def make_study() -> Callable[[Path], None]:
     """Write a small study into a folder, for fixtures that live longer than one test."""
     return write_study
@@ -178,6 +211,28 @@ def run_stage() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.fixture
+def call_stage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Like `run_stage`, in this process, which spares its imports; any other error is raised."""
+
+    def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+        stage, *arguments = command
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", [f"{stage}.py", *arguments])
+        capsys.readouterr()
+        code, message = 0, ""
+        try:
+            importlib.import_module(stage).main()
+        except StudyError as error:
+            code, message = 1, f"error: {error}\n"
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(command, code, printed.out, printed.err + message)
+
+    return call
+
+
 # --- real tokenizers and a toy language model ---------------------------------------------------
 
 
@@ -220,12 +275,15 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="session")
-def toy_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def toy_base(build_once: BuildOnce, request: pytest.FixtureRequest) -> Path:
     """A toy-width Mistral with random weights and the real tokenizer, as a Hugging Face folder."""
-    folder = tmp_path_factory.mktemp("toy") / "mistral"
-    _toy_mistral(mistral_tokenizer, 32).save_pretrained(folder)
-    mistral_tokenizer.save_pretrained(folder)
-    return folder
+
+    def build(folder: Path) -> None:
+        tokenizer = request.getfixturevalue("mistral_tokenizer")
+        _toy_mistral(tokenizer, 32).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    return build_once("toy/mistral", build)
 
 
 def _toy_mistral(tokenizer: Any, width: int) -> Any:
@@ -370,6 +428,19 @@ def no_network() -> tuple[str, ...]:
 def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command that must succeed: `run_in(folder, "python", "-m", "dvc", "repro")`."""
     return run_command
+
+
+@pytest.fixture(scope="session")
+def threads_change_bits() -> bool:
+    """Whether this processor gives other last bits with two threads than with one: AMD's does."""
+    code = "import runtime; from lm.fingerprint import fingerprint; print(fingerprint())"
+    one, two = (
+        run_command(
+            REPO, "python", "-c", code, PYTHONPATH=str(REPO / "stages"), OMP_NUM_THREADS=threads
+        ).stdout
+        for threads in ("1", "2")
+    )
+    return one != two
 
 
 @pytest.fixture

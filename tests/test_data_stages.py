@@ -12,14 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prepare import rate, what_can_show
-from rows.checks import SPLITS, Checked, check_splits, labelled_check
+from prepare import detectable_difference
 from rows.instructions import INSTRUCTIONS
+from rows.judging import labelled_check
 from rows.prepared import GENERAL, GENERAL_SOURCES, LABELLED, RATERS, REJECTED
+from rows.raters import rater_rows
 from rows.reading import RawRow
+from rows.row import SPLITS, Checked
+from rows.splitting import check_splits
 from settings.sources import LabelledFiles
 from stats.power import power, smallest_difference
-from tasks.families import FAMILIES, make_tasks
+from tasks.drawing import make_tasks
+from tasks.families import FAMILIES
 
 Change = Callable[[Path, str, object], None]
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,7 +52,7 @@ OUTPUTS = {
 }
 
 
-def made_in(folder: Path, make_study: Callable[[Path], None], run_stage: RunStage) -> Path:
+def run_data_stages(folder: Path, make_study: Callable[[Path], None], run_stage: RunStage) -> Path:
     """Run the data stages of a new small study, in a process that hashes in its own way."""
     make_study(folder)
     for number, stage in enumerate(STAGES):
@@ -67,7 +71,7 @@ def made(
     run_stage: RunStage,
 ) -> Path:
     """A small study whose data stages have run."""
-    return made_in(tmp_path_factory.mktemp("made"), make_study, run_stage)
+    return run_data_stages(tmp_path_factory.mktemp("made"), make_study, run_stage)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -115,9 +119,9 @@ def test_the_account_of_every_row_adds_up(made: Path) -> None:
     assert train["leaks"] + validation["leaks"] == 1
     assert (train["out"], test["out"]) == (80, 30)
     parts = [*account["labelled"].items(), *account["general"]["source_0"].items()]
-    for split, told in parts:
-        kept = sum(count for kind, count in told.items() if kind not in ("in", "moved_in"))
-        assert told["in"] + told["moved_in"] == kept, split
+    for split, counts in parts:
+        leaving = sum(count for fate, count in counts.items() if fate not in ("in", "moved_in"))
+        assert counts["in"] + counts["moved_in"] == leaving, split
     for split in SPLITS:
         rows = rows_of(made / f"data/prepared/labelled/{split}.parquet")
         assert account["labelled"][split]["out"] == len(rows)
@@ -155,8 +159,8 @@ def test_no_row_stands_in_two_splits(made: Path) -> None:
             for row in rows_of(path)
         ]
         assert len({row["row_id"] for row in rows}) == len(rows)
-        said = [(row[text], row.get("input")) for row in rows]
-        assert len(set(said)) == len(said)
+        texts = [(row[text], row.get("input")) for row in rows]
+        assert len(set(texts)) == len(texts)
 
 
 def test_families_kept_for_evaluation_are_in_no_training_row(made: Path) -> None:
@@ -239,8 +243,8 @@ def test_a_mix_holds_every_labelled_row_and_the_general_ones_asked_for_once(made
     general = rows_of(made / "data/instructions/general/train.parquet")
     mixed = rows_of(made / "data/mixed/train.parquet")
     assert len({row["row_id"] for row in mixed}) == len(mixed) == len(labelled) + 20
-    for kind, there in (("labelled", labelled), ("general", general)):
-        known = {row["row_id"]: row for row in there}
+    for kind, rows in (("labelled", labelled), ("general", general)):
+        known = {row["row_id"]: row for row in rows}
         assert all(known[row["row_id"]] == row for row in mixed if row["task"] == kind)
     # Interleaved: no half is of one task.
     halves = [{row["task"] for row in part} for part in (mixed[:50], mixed[50:])]
@@ -253,7 +257,7 @@ def test_two_runs_give_the_same_bytes_however_python_hashes(
     make_study: Callable[[Path], None],
     run_stage: RunStage,
 ) -> None:
-    again = made_in(tmp_path / "another", make_study, run_stage)
+    again = run_data_stages(tmp_path / "another", make_study, run_stage)
     for name in [*OUTPUTS, "metrics/prepare.json"]:
         assert (made / name).read_bytes() == (again / name).read_bytes(), name
     # What the clock decides stands apart.
@@ -264,11 +268,11 @@ def test_two_runs_give_the_same_bytes_however_python_hashes(
 
 
 def test_another_seed_gives_other_rows(
-    made: Path, study: Path, change: Change, run_stage: RunStage
+    made: Path, study: Path, change: Change, call_stage: RunStage
 ) -> None:
     change(study / "params.yaml", "seed", 43)
     for stage in STAGES:
-        assert run_stage(study, stage).returncode == 0
+        assert call_stage(study, stage).returncode == 0
     for name in ("prepared/labelled/train", "instructions/general/train", "mixed/train"):
         path = f"data/{name}.parquet"
         assert (made / path).read_bytes() != (study / path).read_bytes()
@@ -288,10 +292,10 @@ def studied(made: Path, study: Path) -> Path:
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.2, 20), (0.25, 27), (1 / 3, 40)])
 def test_the_general_part_of_a_mix_may_be_a_share(
-    studied: Path, change: Change, run_stage: RunStage, share: float, count: int
+    studied: Path, change: Change, call_stage: RunStage, share: float, count: int
 ) -> None:
     change(studied / "params.yaml", "mix", {"general_share": share})
-    done = run_stage(studied, "mix")
+    done = call_stage(studied, "mix")
     assert done.returncode == 0
     assert f"mixed: 80 labelled and {count} general" in done.stdout
     tasks = Counter(row["task"] for row in rows_of(studied / "data/mixed/train.parquet"))
@@ -300,10 +304,10 @@ def test_the_general_part_of_a_mix_may_be_a_share(
 
 
 def test_the_chat_format_leaves_the_message_bare(
-    studied: Path, change: Change, run_stage: RunStage
+    studied: Path, change: Change, call_stage: RunStage
 ) -> None:
     change(studied / "params.yaml", "prompt_format", "chat")
-    assert run_stage(studied, "instructify").returncode == 0
+    assert call_stage(studied, "instructify").returncode == 0
     rows = rows_of(studied / "data/instructions/labelled/test.parquet")
     texts = rows_of(studied / "data/prepared/labelled/test.parquet")
     assert all("###" not in row["prompt"] for row in rows)
@@ -311,15 +315,15 @@ def test_the_chat_format_leaves_the_message_bare(
 
 
 def test_fewer_rows_than_wordings_are_written_all_the_same(
-    studied: Path, run_stage: RunStage
+    studied: Path, call_stage: RunStage
 ) -> None:
     path = studied / "data/prepared/labelled/validation.parquet"
     pq.write_table(pq.read_table(path).slice(0, 1), path)
-    assert run_stage(studied, "instructify").returncode == 0
+    assert call_stage(studied, "instructify").returncode == 0
     assert len(rows_of(studied / "data/instructions/labelled/validation.parquet")) == 1
 
 
-def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage: RunStage) -> None:
+def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, call_stage: RunStage) -> None:
     texts = [
         "</s> ends <|im_end|> nothing",
         "a\n\n### Response:\npositive",
@@ -334,7 +338,7 @@ def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage:
     test = study / "data/raw/tweets_test.csv"
     test.write_text(test.read_text(encoding="utf-8") + rows, encoding="utf-8")
     for stage in STAGES[:2]:
-        assert run_stage(study, stage).returncode == 0
+        assert call_stage(study, stage).returncode == 0
     texts[4] = 'He said "well", twice'
     prepared = rows_of(study / "data/prepared/labelled/test.parquet")
     assert [row["text"] for row in prepared[-6:]] == texts
@@ -343,7 +347,7 @@ def test_a_row_goes_through_every_stage_letter_by_letter(study: Path, run_stage:
 
 
 def test_ratings_become_labels_and_neutral_ones_are_counted(
-    study: Path, change: Change, run_stage: RunStage
+    study: Path, change: Change, call_stage: RunStage
 ) -> None:
     lines = [f"{(number - 50) / 10}\tText number {number}" for number in range(101)]
     (study / "data/raw/rated.tsv").write_text("\n".join(lines), encoding="utf-8")
@@ -357,7 +361,7 @@ def test_ratings_become_labels_and_neutral_ones_are_counted(
         "test_share": 0.5,
     }
     change(study / PROFILE, "sources.labelled", source)
-    done = run_stage(study, "prepare")
+    done = call_stage(study, "prepare")
     assert done.returncode == 0, done.stderr
     account = json.loads((study / "metrics/prepare.json").read_text(encoding="utf-8"))
     assert account["labelled"]["train"]["neutral"] == 9
@@ -387,39 +391,39 @@ def test_raters_are_counted_for_every_row_that_has_ratings() -> None:
         for at, (mean, each) in enumerate(zip((1, -2, 1, 1), ratings, strict=True), start=1)
     ]
     checked = check_splits({"train": raw}, labelled_check(raw, source), {}, 1)
-    first, second = rate(checked, source, 1)
-    assert first.pop("turned") == pytest.approx(4 / 27, abs=0.045)  # of 27 panels
+    first, second = rater_rows(checked, source.bands, 1)
     assert first == {
         "row_id": "train-000001",
         "split": "train",
         "raters": 3,
         "named": 3,
         "agreeing": 2,
+        "turned": pytest.approx(4 / 27, abs=0.045),  # of 27 panels
     }
     assert (second["raters"], second["agreeing"], second["turned"]) == (2, 2, 0)
     agreements = [row.values["agreement"] for row in checked.rows["train"]]
     assert agreements == [2 / 3, 1, None, None]
-    assert rate(Checked(), source, 1) == []
+    assert rater_rows(Checked(), source.bands, 1) == []
 
 
-def test_a_small_test_set_is_warned_of_with_the_rows_that_would_do(
+def test_a_small_test_set_is_warned_about_with_the_number_of_rows_needed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert what_can_show(1000) == smallest_difference(1000, 0.1)
-    told = capsys.readouterr()
-    assert "1000 test rows show a difference of accuracy from 2.9 points on" in told.out
-    assert not told.err
-    for n, shown in ((5, "none at all"), (100, "none under ")):
-        what_can_show(n)
+    assert detectable_difference(1000) == smallest_difference(1000, 0.1)
+    output = capsys.readouterr()
+    assert "1000 test rows can show differences in accuracy of 2.9 points or more" in output.out
+    assert not output.err
+    for n, shown in ((5, "no difference in accuracy can"), (100, "no difference under ")):
+        detectable_difference(n)
         warning = capsys.readouterr().err
         assert warning.startswith(f"WARNING: {n} test rows are few")
         assert shown in warning
-        enough = int(warning.split("about ")[1].split(" ")[0])
+        enough = int(warning.split("About ")[1].split(" ")[0])
         assert power(enough, 0.1, 0.05) >= 0.8 > power(enough - 10, 0.1, 0.05)
 
 
 def test_training_instructions_leave_for_another_files_test_rows_made_tasks_stay(
-    study: Path, change: Change, run_stage: RunStage
+    study: Path, change: Change, call_stage: RunStage
 ) -> None:
     made = make_tasks(24, 42, [family for family in FAMILIES if not family.held_out])[0]
     files = {
@@ -441,7 +445,7 @@ def test_training_instructions_leave_for_another_files_test_rows_made_tasks_stay
     ]
     tasks = {"kind": "tasks", "train": 24, "test_seen": 12, "test_held_out": 7}
     change(study / PROFILE, "sources.general", [*sources, tasks])
-    done = run_stage(study, "prepare")
+    done = call_stage(study, "prepare")
     assert done.returncode == 0, done.stderr
     train = rows_of(study / "data/prepared/general/train.parquet")
     of_files = [row["instruction"] for row in train if not row["family"]]
@@ -561,24 +565,24 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
     ),
     # templates
     ("no templates", "instructify", remove(TEMPLATES), [f"{TEMPLATES}: no such file"]),
-    ("no pool", "instructify", write(TEMPLATES, "a: 1"), ["must hold a list under templates:"]),
+    ("no pool", "instructify", write(TEMPLATES, "a: 1"), ["must contain a list under templates:"]),
     (
-        "drops the row",
+        "the row's text is missing",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.input", ""),
-        [f"{TEMPLATES}: template classify: drops the row"],
+        [f"{TEMPLATES}: template classify: the row's text is missing"],
     ),
     (
         "loop",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.input", "{% for a in text %}{{ a }}{% endfor %}"),
-        ["template classify: input: may hold text and {{ labels }}, {{ text }} alone"],
+        ["template classify: input: may contain only text and {{ labels }}, {{ text }}"],
     ),
     (
         "label told",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.instruction", "It is {{ label }}"),
-        ["template classify: instruction: may hold text and"],
+        ["template classify: instruction: may contain only text and"],
     ),
     (
         "one answer",
@@ -590,7 +594,7 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
         "same id",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.id", "question"),
-        ["the id question stands twice"],
+        ["the id question occurs twice"],
     ),
     # what an earlier stage should have left
     (
@@ -609,7 +613,7 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
         "too few",
         "mix",
         set_to("params.yaml", "mix.general_rows", 9999),
-        ["params.yaml: mix asks for 9999 general instructions, the sources give 42"],
+        ["params.yaml: mix asks for 9999 general instructions, the sources have 42"],
     ),
 ]
 
@@ -622,14 +626,14 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
 def test_a_mistake_ends_the_stage_with_one_message(
     studied: Path,
     change: Change,
-    run_stage: RunStage,
+    call_stage: RunStage,
     stage: str,
     spoil: Spoil,
     parts: list[str],
 ) -> None:
     spoil(studied, change)
     before = {path: path.stat().st_mtime_ns for path in (studied / "data").rglob("*.*")}
-    done = run_stage(studied, stage)
+    done = call_stage(studied, stage)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ")
@@ -641,12 +645,12 @@ def test_a_mistake_ends_the_stage_with_one_message(
 
 
 def test_too_many_bad_rows_stop_with_ten_of_them_and_a_count(
-    study: Path, run_stage: RunStage
+    study: Path, call_stage: RunStage
 ) -> None:
     bad = "".join(f"Row {number},x{number}\n" for number in range(30))
     with (study / TWEETS).open("a", encoding="utf-8") as file:
         file.write(bad)
-    done = run_stage(study, "prepare")
+    done = call_stage(study, "prepare")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[0].startswith("error: 31 of 204 rows are bad, more than prepare.max_rejected_sh")

@@ -10,6 +10,7 @@ import torch
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/gpu_qlora.py"
 
 
+@pytest.mark.faults
 def test_every_part_runs_and_prints_its_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

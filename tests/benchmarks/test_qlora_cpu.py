@@ -9,6 +9,8 @@ import pytest
 from rows.instructions import INSTRUCTIONS
 from rows.tables import table_of, write_table
 
+pytestmark = pytest.mark.faults
+
 
 def test_the_table_has_both_ways_of_training_at_the_same_steps(
     study: Path,

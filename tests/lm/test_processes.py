@@ -24,6 +24,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.faults
+
 REPO = Path(__file__).resolve().parents[2]
 STEPS = 6  # 2 epochs of 36 rows: 5 batches of 8, the last one not full, 2 of them an update
 ADAPTER = Path("models/mixed_fine_tuned/adapter_model.safetensors")
@@ -202,13 +204,13 @@ def main() -> None:
         return
     sys.argv[1:] = ["original_pretrained"]
     answered: dict[int, int] = {RANK: 0}
-    bar = answering._bar
+    bar = vars(answering)["progress_bar"]
 
-    def counting(total: int, name: str) -> Any:
+    def counting(total: int, name: str, unit: str) -> Any:
         answered[RANK] += total
-        return bar(total, name)
+        return bar(total, name, unit)
 
-    answering._bar = counting
+    vars(answering)["progress_bar"] = counting
     evaluate.main()
     shares = sorted(gather(answered).items())
     write_text(Path("shares.json"), json.dumps([count for _, count in shares]))

@@ -4,9 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from hub import Hub
+
+pytestmark = pytest.mark.faults
 
 
 def test_the_profile_runs_to_the_end(run_profile: Callable[[str], Path], hub: Hub) -> None:

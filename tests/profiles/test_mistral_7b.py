@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 import yaml
+
+pytestmark = pytest.mark.faults
 
 
 def test_the_profile_runs_to_the_end(run_profile: Callable[[str], Path]) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from .conftest import KINDS, Access, Machine, Place
 
+pytestmark = pytest.mark.faults
+
 Call = Callable[..., str]
 Fill = Callable[[Machine, Place], None]
 SetUp = Callable[[Machine, Access], str]

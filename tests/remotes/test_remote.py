@@ -14,6 +14,8 @@ import remote
 
 from .conftest import Access, Machine, Place
 
+pytestmark = pytest.mark.faults
+
 Say = Callable[..., str]
 SetUp = Callable[[Machine, Access], str]
 DEAD = "127.0.0.1:1"

@@ -11,6 +11,8 @@ import pytest
 
 from .conftest import KINDS, LARGE, STAGES, Access, Machine, Place
 
+pytestmark = pytest.mark.faults
+
 Clone = Callable[[Machine], Machine]
 SetUp = Callable[[Machine, Access], str]
 Fill = Callable[[Machine, Place], None]

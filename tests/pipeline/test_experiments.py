@@ -1,0 +1,130 @@
+"""Other machines and experiments: a remote, settings that differ, further training seeds."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rows.replicates import REPLICATES
+
+from .conftest import Command, answers_in, dvc, stages_run
+
+
+def test_models_come_from_a_remote_and_answer_at_once(
+    workspace: Path, run_in: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = ("remote", "add", "--local", "--default", "folder", str(tmp_path / "remote"))
+    clone = tmp_path / "clone"
+    dvc(run_in, workspace, *remote)
+    dvc(run_in, workspace, "push")
+    run_in(tmp_path, "git", "clone", "--quiet", str(workspace), str(clone))
+    assert not (clone / "models").exists()
+    dvc(run_in, clone, *remote)
+    dvc(run_in, clone, "pull")
+    assert stages_run(run_in, clone) == set()
+    assert json.loads(dvc(run_in, clone, "status", "--json")) == {}
+    assert run_in(clone, "git", "status", "--short").stdout == ""
+    monkeypatch.chdir(clone)
+    answers_in(Path("models/sentiment_fine_tuned"))
+
+
+def test_a_change_of_the_profile_is_a_difference(workspace: Path, run_in: Command) -> None:
+    profile = workspace / "profiles/pocket.yaml"
+    text = profile.read_text(encoding="utf-8")
+    assert "    label_values:\n      0: negative" in text  # which DVC cannot read by sections
+    changed = text.replace("learning_rate: 0.0015", "learning_rate: 0.25")
+    profile.write_text(changed, encoding="utf-8")
+    params = run_in(workspace, "python", "-m", "dvc", "params", "diff")
+    assert params.stderr == ""
+    assert [line.split() for line in params.stdout.splitlines()[1:]] == [
+        ["profiles/pocket.yaml", "train.learning_rate", "0.0015", "0.25"]
+    ]
+
+
+def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -> None:
+    setting = "compare.confidence"
+    dvc(run_in, workspace, "exp", "run", "--name", "narrow", "--set-param", f"{setting}=0.9")
+
+    rows = list(csv.DictReader(io.StringIO(dvc(run_in, workspace, "exp", "show", "--csv"))))
+    shown = {row["Experiment"] or row["rev"]: row for row in rows}
+    assert {name: row[setting] for name, row in shown.items()} == {
+        "workspace": "0.9",
+        "main": "0.95",
+        "narrow": "0.9",
+    }
+
+    # DVC lists the headline alone, which holds no interval.
+    metrics = json.loads(dvc(run_in, workspace, "metrics", "show", "--json"))
+    (files,) = (revision["data"] for revision in metrics.values())
+    assert files.keys() == {"metrics/headline.json"}
+    headline = files["metrics/headline.json"]["data"]
+    assert {"original_acc", "mixed_acc", "mixed_forgot"} <= headline.keys()
+    assert len(headline) <= 12
+    assert json.loads(dvc(run_in, workspace, "metrics", "diff", "--json")) == {}
+    before = run_in(workspace, "git", "show", "HEAD:metrics/compare.json").stdout
+    low = [
+        content["systems"]["majority"]["accuracy_low"]
+        for content in (json.loads(before), _json(workspace / "metrics/compare.json"))
+    ]
+    assert low[1] > low[0]
+
+    compare = ("python", "scripts/compare_experiments.py")
+    comparison = run_in(workspace, *compare, PYTHONPATH="stages").stdout
+    assert max(map(len, comparison.splitlines())) <= 100
+    assert re.search(r"narrow +0\.9 ", comparison)
+    assert re.search(r"main +0\.95 ", comparison)
+    assert "learning_rate" not in comparison  # it does not differ
+    accuracy = _json(workspace / "metrics/evaluate/mixed_fine_tuned.json")["accuracy"]
+    assert comparison.count(f"{accuracy:.3f}") >= 3
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def test_replicates_train_under_further_seeds_and_enter_the_report(
+    workspace: Path, run_in: Command
+) -> None:
+    report = workspace / "reports/results.md"
+    assert "`make replicates N=3` trains both again" in report.read_text(encoding="utf-8")
+    command = ("python", "scripts/replicates.py", "2")
+    run_in(workspace, *command, PYTHONPATH="stages")
+    rows = pq.read_table(workspace / "data/replicates/predictions.parquet").to_pylist()
+    assert {(row["system"], row["training_seed"]) for row in rows} == {
+        ("sentiment_fine_tuned", 43),
+        ("mixed_fine_tuned", 43),
+    }
+    assert len(rows) == 2 * 24
+    text = report.read_text(encoding="utf-8")
+    assert "| model | seed 42 | seed 43 | mean | standard deviation |" in text
+    assert "points over seeds" in text
+    # The study's own models stay as they were, and only compare has run again.
+    changed = run_in(workspace, "git", "status", "--short").stdout.split()
+    assert {name for name in changed if "/" in name or "." in name} == {
+        "data/replicates/predictions.parquet",
+        "dvc.lock",
+    }
+    assert "already there" in run_in(workspace, *command, PYTHONPATH="stages").stdout
+
+
+def test_replicates_of_another_recipe_are_left_out(workspace: Path, run_in: Command) -> None:
+    test = pq.read_table(workspace / "data/prepared/labelled/test.parquet")
+    columns = {
+        "recipe": ["of another"] * 48,
+        "training_seed": [43] * 48,
+        "system": ["sentiment_fine_tuned"] * 24 + ["mixed_fine_tuned"] * 24,
+        "row_id": test["row_id"].to_pylist() * 2,
+        "scored": test["label"].to_pylist() * 2,
+    }
+    path = workspace / "data/replicates/predictions.parquet"
+    pq.write_table(pa.table(columns, schema=REPLICATES), path)
+    assert stages_run(run_in, workspace) == {"compare"}
+    text = (workspace / "reports/results.md").read_text(encoding="utf-8")
+    assert "`make replicates N=3` trains both again" in text
