@@ -25,7 +25,8 @@ from runtime.process import run_stage
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate import BASE, INSTRUCTIONS_DIR, Model, Rows, score_rows
+from evaluate import BASE, INSTRUCTIONS_DIR
+from lm.answer_rows import Model, Rows, score_rows
 from lm.base import load_tokenizer, make_repeatable
 from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import merged
@@ -145,7 +146,7 @@ def score(model: Any, tokenizer: Path, name: str, rows: Rows, settings: Settings
     completions = {template.id: template.completions(labels.names) for template in pool}
     return Scores(
         answering.prompts("labelled", [row["prompt"] for row in rows]),
-        [[encoder.answer(text) for text in completions[row["template"]]] for row in rows],
+        [[encoder.answer(text) for text in completions[str(row["template"])]] for row in rows],
         [answer.log_likelihoods for answer in answers],
     )
 

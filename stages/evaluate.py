@@ -42,7 +42,7 @@ from rows.answers import (
 )
 from rows.instructions import InstructionRow
 from rows.predictions import PREDICTIONS, write_labelled_predictions
-from rows.tables import read_rows, table_of, write_table
+from rows.tables import read_typed_rows, table_of, write_table
 from settings.labels import Labels
 from settings.read import read_settings
 from stats.confusion import classification_metrics
@@ -88,7 +88,7 @@ def main() -> None:
     )
 
     # Labelled test rows: the log-likelihood of every label, and a free answer.
-    rows = read_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)
+    rows = read_typed_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)
     answers = score_rows(model, "labelled", rows, pool, labels, limits.max_new_tokens_labelled)
     labelled = labelled_predictions(rows, answers, pool, labels)
     tokens = token_counts(model, rows, answers)
@@ -99,13 +99,13 @@ def main() -> None:
 
     # Log-likelihoods alone: validation rows, which set a threshold, and test rows in every wording.
     for split in ("validation", "wordings"):
-        rows = read_rows(INSTRUCTIONS_DIR / f"labelled/{split}.parquet", InstructionRow)
+        rows = read_typed_rows(INSTRUCTIONS_DIR / f"labelled/{split}.parquet", InstructionRow)
         scores = label_scores(rows, score_rows(model, split, rows, pool, labels), labels)
         write_table(folder / f"{split}.parquet", table_of(scores, SCORES))
 
     # General test instructions: exact match where one answer is right. Where many answers are right, the
     # log-likelihood of the expected answer measures forgetting.
-    rows = read_rows(INSTRUCTIONS_DIR / "general/test.parquet", InstructionRow)
+    rows = read_typed_rows(INSTRUCTIONS_DIR / "general/test.parquet", InstructionRow)
     general = answer_general(model, rows, limits.max_new_tokens_general)
     write_table(folder / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
     write_table(folder / "likelihoods.parquet", table_of(score_general(model, rows), LIKELIHOODS))
@@ -127,7 +127,7 @@ def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
     generator = random.Random(f"{seed}:shots")
     shots: dict[str, Shots] = {}
     for task in ("labelled", "general"):
-        rows = read_rows(INSTRUCTIONS_DIR / task / "train.parquet", InstructionRow)
+        rows = read_typed_rows(INSTRUCTIONS_DIR / task / "train.parquet", InstructionRow)
         wanted = [labels.names[turn % len(labels.names)] for turn in range(count)]
         drawn: list[tuple[str, str]] = []
         for wanted_label in wanted if task == "labelled" else [None] * count:
