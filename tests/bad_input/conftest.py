@@ -97,5 +97,5 @@ def ran(good: Path, tmp_path: Path, change: Change, monkeypatch: pytest.MonkeyPa
     shutil.copytree(good, folder)
     monkeypatch.chdir(folder)
     study = Study(folder, change)
-    assert len(study.before) == 19
+    assert len(study.before) == 20
     return study
