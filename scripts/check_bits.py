@@ -1,12 +1,20 @@
-"""Say whether this processor gives the bits that `dvc.lock` was made with; exit status 1 where not."""
+"""Report whether this processor gives the bits that `dvc.lock` was made with; exit status 1 where not."""
 
 import sys
 
-from lm.fingerprint import OPERATIONS, differing, processor
+from runtime.errors import StudyError
+from runtime.process import run_stage
+
+from lm.fingerprint import OPERATIONS, RECORD, differing, processor, read_record
 
 
 def main() -> None:
-    names = differing()
+    record = read_record()
+    if not record:
+        raise StudyError(
+            f"{RECORD}: no such file, so nothing to compare with: `make repro` writes it"
+        )
+    names = differing(record)
     print(f"{processor()}: {len(OPERATIONS) - len(names)} of {len(OPERATIONS)} operations alike")
     for name in names:
         print(f"other last bits: {name}")
@@ -14,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_stage(main)

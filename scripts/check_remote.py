@@ -18,12 +18,11 @@ from typing import Any
 
 from runtime.errors import StudyError
 from runtime.process import run_stage
-from runtime.progress import BAR_SECONDS, in_words
+from runtime.progress import in_words, progress_bar
 
 from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB
 from remote import is_refusal, open_remote, plain, said
-from tqdm import tqdm
 
 PIECE = 1 << 22  # bytes read at once, of each of so many objects
 READERS = 4
@@ -53,7 +52,7 @@ def main() -> None:
         where = plain(repo.config["remote"][repo.config["core"]["remote"]]["url"])
         started = time.perf_counter()
         size = sum(out.meta.size or 0 for out in _outs(repo))
-        with _bar("read", size) as bar:
+        with progress_bar(size, "read", "B") as bar:
             faults = find(partial(read_fault, odb, bar.update), objects)
             read = bar.n
         seconds = in_words(time.perf_counter() - started)
@@ -144,7 +143,7 @@ def size_fault(odb: HashFileDB, cache: HashFileDB, each: Locked) -> str | None:
 
 def again(repo: Repo, odb: HashFileDB, faults: list[Fault]) -> dict[Locked, str | None]:
     """Send objects again; of each why it could not be, or None where it was, and was read back."""
-    with _bar("sent", len(faults), unit="object") as bar:
+    with progress_bar(len(faults), "sent", "object") as bar:
         outcomes: dict[Locked, str | None] = {}
         for each, _ in faults:
             outcomes[each] = _resend(odb, repo.cache.local, each)
@@ -187,11 +186,6 @@ def tell(faults: list[Fault], outcomes: dict[Locked, str | None] | None, number:
             "`dvc repro --pull` makes them anew"
         )
     print("all are as dvc.lock names them")
-
-
-def _bar(name: str, total: int, unit: str = "B") -> Any:
-    scale = unit == "B"
-    return tqdm(total=total, desc=name, unit=unit, unit_scale=scale, mininterval=BAR_SECONDS)
 
 
 def _arguments() -> bool:

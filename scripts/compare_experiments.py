@@ -1,151 +1,265 @@
-"""Show the experiments readably at 100 columns: the settings that differ, accuracies, forgetting."""
+"""Show the experiments as the terminal's width allows: settings that differ, accuracies, forgetting.
 
-import json
+Rows are the workspace, the last commit, and the experiments of this branch below the commit that each
+one started from: so they stay in the table after `dvc exp apply` and a commit.
+"""
+
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-# The columns' headings, hyphenated so that all systems and some settings fit, and the systems.
-ORIGINAL = "original_pretrained"
-TUNED = {"senti-\nment": "sentiment_fine_tuned", "mixed": "mixed_fine_tuned"}
-MODELS = {"origi-\nnal": ORIGINAL, "few-\nshot": "original_few_shot", **TUNED}
-RIVALS = {
-    "probe": "original_probe",
-    "major-\nity": "majority",
-    "tfidf": "tfidf_logistic",
-    "vader": "vader_lexicon",
+from systems import System, Systems, systems_of
+
+# What a key of metrics/headline.json ends with: the meaning, and the decimals that are shown.
+MEASURES = {
+    "acc": ("accuracy on the test rows", 3),
+    "forgot": (
+        "nats a token by which other answers are less likely than with the original model",
+        2,
+    ),
+    "macro": ("macro-F1 on the test rows", 3),
+    "invalid": ("share of free answers that contain no label", 3),
+    "bare": ("share of general answers that are a bare label", 3),
 }
-WIDTH = 100
+ALWAYS = ("acc", "forgot")  # of a tuned system; other columns are shown where runs differ in them
+HEADLINE = "metrics/headline.json"
+PARAMS = "params.yaml"
+WIDTH_WITHOUT_TERMINAL = 100
+MOST_COMMITS = 10  # with experiments, newest first
 DONE = "success"
 
 
 @dataclass(frozen=True)
 class Run:
-    """The workspace, a commit or an experiment: its settings and metrics, each `file:key` -> value.
+    """The workspace, a commit or an experiment: its settings, `file:key` -> value, and its headline.
 
-    `state` is DVC's: queued, running, failed or success; only a run that succeeded has metrics.
-    `compared` are the tuned systems whose present answers `metrics/compare.json` is about.
+    `state` is DVC's: queued, running, failed or success; only a run that succeeded has a headline.
+    `stale` are the systems with newer predictions than `compare` has read.
     """
 
     name: str
     state: str
-    is_experiment: bool
+    revision: str
+    baseline: str | None  # the commit that an experiment started from
     settings: dict[str, Any]
-    metrics: dict[str, Any]
-    compared: set[str]
+    headline: dict[str, float]
+    stale: frozenset[str]
 
-    def accuracy(self, system: str) -> str:
-        return _figure(self.metrics.get(f"metrics/evaluate/{system}.json:accuracy"), 3)
+    @property
+    def label(self) -> str:
+        """The name as the table shows it, an experiment's below its commit's."""
+        return self.name if self.baseline is None else f"  {self.name}"
 
-    def forgotten(self, system: str) -> str:
-        if system not in self.compared:
-            return "-"
-        return _figure(self.metrics.get(f"metrics/compare.json:systems.{system}.forgotten"), 2)
+    @property
+    def profile(self) -> str:
+        """The profile file that the run uses."""
+        return f"profiles/{self.settings.get(f'{PARAMS}:profile')}.yaml"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A headline number of every run: `measure` is a key of `MEASURES`."""
+
+    system: System
+    measure: str
+    cells: list[str]
+    differs: bool  # between runs that succeeded
+
+    @property
+    def heading(self) -> str:
+        return f"{self.measure}\n{self.system.short}"
+
+    @property
+    def is_shown(self) -> bool:
+        return self.differs or (self.system.kind == "tuned" and self.measure in ALWAYS)
 
 
 def main() -> None:
-    command = ["dvc", "exp", "show", "--json"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)
-    if shown.returncode:
-        sys.exit(f"error: dvc exp show: {shown.stderr.strip()}")
-    runs = list(runs_in(json.loads(shown.stdout)))
-    console = Console(width=WIDTH, highlight=False)
-    for table in tables_of(runs):
+    try:
+        runs = list(runs_in(shown_experiments()))
+    except DvcException as error:
+        sys.exit(f"error: dvc exp show: {error}")
+    width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    console = Console(width=width, highlight=False)
+    columns = columns_of(runs)
+    for table in tables_of(runs, columns, width):
         console.print(table)
-    for note in notes_of(runs):
+    for note in [*notes_of(runs, columns), *unused_profiles(runs)]:
         console.print(escape(note))
+
+
+def shown_experiments() -> list[dict[str, Any]]:
+    """What `dvc exp show --json` prints, for the last commit and this branch's commits with experiments.
+
+    DVC itself shows the experiments of the last commit alone. Raises `DvcException`.
+    """
+    with Repo() as repo:
+        revisions = ["HEAD", *baselines(repo)]
+        return [entry.dumpd() for entry in repo.experiments.show(revs=revisions)]
+
+
+def baselines(repo: Repo) -> list[str]:
+    """The commits before HEAD in its history that experiments started from, newest first."""
+    queue = repo.experiments.celery_queue
+    waiting = [*queue.iter_queued(), *queue.iter_active()]
+    failed = [result.entry for result in queue.iter_failed()]
+    with_experiments = {entry.baseline_rev for entry in [*waiting, *failed]}
+    for reference in _git("for-each-ref", "--format=%(refname)", "refs/exps"):
+        parts = reference.split(
+            "/"
+        )  # refs/exps/ab/cdef..., the baseline's hash cut after two digits
+        with_experiments.add("".join(parts[2:4]))
+    history = _git("rev-list", "HEAD")
+    return [commit for commit in history[1:] if commit in with_experiments][:MOST_COMMITS]
 
 
 def runs_in(shown: Iterable[Mapping[str, Any]]) -> Iterator[Run]:
     """The runs in what `dvc exp show --json` prints, experiments below their commit."""
     for entry in shown:
-        yield _run(entry, DONE, is_experiment=False)
+        yield _run(entry, DONE, None)
         for experiment in entry.get("experiments") or []:
             executor = experiment.get("executor") or {}
             for revision in (experiment.get("revs") or [])[:1]:
-                yield _run(revision, executor.get("state") or DONE, is_experiment=True)
+                yield _run(revision, executor.get("state") or DONE, entry["rev"])
 
 
-def tables_of(runs: Sequence[Run]) -> list[Table]:
-    """A line a run: the settings that differ, then its figures; in two tables where one is too wide."""
-    systems = MODELS if _rivals_are_constant(runs) else MODELS | RIVALS
+def columns_of(runs: Sequence[Run]) -> list[Column]:
+    """A column for each headline number that a run has."""
+    columns = []
+    for measure, (_, digits) in MEASURES.items():
+        for systems in _systems_of(runs):
+            for system in systems:
+                key = f"{system.short.replace('-', '_')}_{measure}"
+                read = [system.name]
+                if measure == "forgot":
+                    read.append(systems.original.name)
+                if not any(key in run.headline for run in runs):
+                    continue
+                cells = [
+                    "-" if run.stale.intersection(read) else _figure(run.headline.get(key), digits)
+                    for run in runs
+                ]
+                done = {cell for cell, run in zip(cells, runs, strict=True) if run.state == DONE}
+                columns.append(Column(system, measure, cells, len(done) > 1))
+    return list({(column.system.name, column.measure): column for column in columns}.values())
+
+
+def tables_of(runs: Sequence[Run], columns: Sequence[Column], width: int) -> list[Table]:
+    """A line for each run: the settings that differ, then numbers; two tables where one is too wide."""
     settings = [(_heading(key), [_setting(run, key) for run in runs]) for key in _differing(runs)]
-    figures = [
-        *(
-            (f"acc.\n{name}", [run.accuracy(system) for run in runs])
-            for name, system in systems.items()
-        ),
-        *(
-            (f"forgot\n{name}", [run.forgotten(system) for run in runs])
-            for name, system in TUNED.items()
-        ),
-    ]
-    whole = _table(runs, settings + figures)
-    unbound = Console(width=10 * WIDTH)
-    if Measurement.get(unbound, unbound.options, whole).maximum <= WIDTH:
+    numbers = [(column.heading, column.cells) for column in columns if column.is_shown]
+    whole = _table(runs, settings + numbers)
+    unbound = Console(width=1000)
+    if Measurement.get(unbound, unbound.options, whole).maximum <= width:
         return [whole]
-    return [_table(runs, settings), _table(runs, figures)]
+    return [_table(runs, settings), _table(runs, numbers)]
 
 
-def notes_of(runs: Sequence[Run]) -> Iterator[str]:
-    """What stands below the table: what its figures are, and what to do next."""
-    yield "acc.: accuracy on the test rows"
-    done = [run for run in runs if run.state == DONE]
-    if done and _rivals_are_constant(runs):
-        same = (f"{system} {done[0].accuracy(system)}" for system in RIVALS.values())
-        yield f"and in all runs: {', '.join(same)}"
-    yield "forgot: nats a token by which a tuned model finds other answers less likely than the original"
-    if failed := [run.name for run in runs if run.state == "failed"]:
-        yield f"what a failed one said:  dvc queue logs {failed[0]}"
+def notes_of(runs: Sequence[Run], columns: Sequence[Column]) -> Iterator[str]:
+    """The lines below the table: what its numbers are, and what to do next."""
+    for measure in dict.fromkeys(column.measure for column in columns):
+        yield f"{measure}: {MEASURES[measure][0]}"
+    constant = [
+        f"{column.measure} {column.system.short} {next(_done(runs, column))}"
+        for column in columns
+        if not column.is_shown
+    ]
+    if constant:
+        yield f"in all runs: {', '.join(constant)}"
+    systems = {column.system.name for column in columns}
+    if any(run.stale & systems for run in runs):
+        yield "-: `compare` has not run since these answers changed"
+    failed = [run.name for run in runs if run.state == "failed"]
+    if failed:
+        yield f"why one failed:  dvc queue logs {failed[0]}"
     if any(run.state == "queued" for run in runs):
         yield "queued ones run with  dvc queue start --jobs 2"
-    if not any(run.is_experiment for run in runs):
-        yield "No experiment of this commit yet: try  dvc exp run -S mix.general_rows=300"
+    if not any(run.baseline for run in runs):
+        for run in runs[:1]:
+            if setting := another_setting(run.settings):
+                yield f"No experiment in this branch yet: try  dvc exp run -S {setting}"
 
 
-def _run(entry: Mapping[str, Any], state: str, is_experiment: bool) -> Run:
+def another_setting(settings: Mapping[str, Any]) -> str | None:
+    """A `-S` of the mix that differs from the settings: half of the general rows or of their share."""
+    rows, share = (settings.get(f"{PARAMS}:mix.general_{name}") for name in ("rows", "share"))
+    if isinstance(rows, int):
+        return f"mix.general_rows={rows // 2 if rows > 1 else 2}"
+    if isinstance(share, int | float):
+        return f"mix.general_share={share / 2 if share else 0.5:.2g}"
+    return None
+
+
+def unused_profiles(runs: Sequence[Run]) -> Iterator[str]:
+    """A line for each run that changes a profile which it does not use."""
+    for run in runs:
+        if run.baseline is not None:
+            compared = [run.baseline, run.revision]
+        elif run.revision == "workspace":
+            compared = ["HEAD"]
+        else:
+            continue
+        for path in _git("diff", "--name-only", *compared, "--", "profiles"):
+            if path != run.profile:
+                yield f"{run.name}: changes {path}, which the run does not use: it uses {run.profile}"
+
+
+def _run(entry: Mapping[str, Any], state: str, baseline: str | None) -> Run:
     data = entry.get("data") or {}
     name = entry.get("name") or entry["rev"].removesuffix("-dirty")[:9]  # "workspace" has nine
-    return Run(
-        name,
-        state,
-        is_experiment,
-        settings=_flat(data.get("params")),
-        # Until a run has succeeded, DVC shows its commit's metrics as if they were its own.
-        metrics=_flat(data.get("metrics")) if state == DONE else {},
-        compared={each for each in TUNED.values() if _is_compared(data, each)},
-    )
+    # Until a run has succeeded, DVC shows its commit's metrics as if they were its own.
+    metrics = data.get("metrics") if state == DONE else None
+    headline = ((metrics or {}).get(HEADLINE) or {}).get("data") or {}
+    reads, writes = data.get("deps") or {}, data.get("outs") or {}
+    stale = [
+        path.removeprefix("predictions/")
+        for path in writes
+        if path.startswith("predictions/")
+        and (reads.get(path) or {}).get("hash") != (writes[path] or {}).get("hash")
+    ]
+    settings = _flat(data.get("params"))
+    return Run(name, state, entry["rev"], baseline, settings, headline, frozenset(stale))
 
 
-def _is_compared(data: Mapping[str, Any], system: str) -> bool:
-    """Whether `compare` has read the answers that are there: it does not run with every experiment."""
-    reads, written = data.get("deps") or {}, data.get("outs") or {}
-    return all(
-        reads.get(path, {}).get("hash") == written.get(path, {}).get("hash")
-        for path in (f"predictions/{system}", f"predictions/{ORIGINAL}")
-    )
+def _systems_of(runs: Sequence[Run]) -> list[Systems]:
+    """The systems of the runs' tasks, the workspace's task first."""
+    tasks = dict.fromkeys(run.settings.get(f"{run.profile}:task") for run in runs)
+    declared = []
+    for task in tasks:
+        with suppress(ValueError):  # of a failed experiment's task
+            declared.append(systems_of(str(task)))
+    return declared
 
 
 def _table(runs: Sequence[Run], columns: Sequence[tuple[str, list[str]]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("experiment", no_wrap=True)
-    names = [[run.name] for run in runs]
+    names = [[run.label] for run in runs]
     if any(run.state != DONE for run in runs):
         table.add_column("state", no_wrap=True)
-        names = [[run.name, run.state] for run in runs]
+        names = [[run.label, run.state] for run in runs]
     for heading, _ in columns:
         table.add_column(escape(heading), justify="right", overflow="fold")
     for name, *cells in zip(names, *(cells for _, cells in columns), strict=True):
         table.add_row(*map(escape, [*name, *cells]))
     return table
+
+
+def _done(runs: Sequence[Run], column: Column) -> Iterator[str]:
+    """The cells of the runs that succeeded."""
+    return (cell for cell, run in zip(column.cells, runs, strict=True) if run.state == DONE)
 
 
 def _heading(setting: str) -> str:
@@ -162,12 +276,6 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     # A run of another profile, or one that failed, lacks a setting: that is no difference in it.
     values = {key: {str(run.settings[key]) for run in runs if key in run.settings} for key in keys}
     return [key for key in keys if len(values[key]) > 1]
-
-
-def _rivals_are_constant(runs: Sequence[Run]) -> bool:
-    """Whether what needs no tuning has the same accuracy in all runs, which is then told once."""
-    done = [run for run in runs if run.state == DONE]
-    return all(len({run.accuracy(system) for run in done}) <= 1 for system in RIVALS.values())
 
 
 def _flat(files: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -194,6 +302,12 @@ def _figure(value: Any, digits: int) -> str:
     if not isinstance(value, int | float):
         return "-"
     return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
+
+
+def _git(*arguments: str) -> list[str]:
+    """The lines that git prints; none where git fails, such as without a commit."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else []
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Hold `scored` against lm-evaluation-harness: `cross_check.py [SYSTEM] [--rows N]`.
+"""Compare `scored` with lm-evaluation-harness: `cross_check.py [SYSTEM] [--rows N]`.
 
 An outside check: lm_eval, in an environment of its own, scores the same rows with the same model
 folder from a task file that is written here, and must find the same label the most likely, row by
@@ -27,7 +27,6 @@ from runtime.process import run_stage
 
 import yaml
 
-from evaluate import ADAPTERS, BASE
 from lm.base import load_tokenizer
 from prompts.encode import Encoder
 from prompts.templates import read_templates
@@ -35,13 +34,13 @@ from rows.answers import LABELLED_PREDICTIONS
 from rows.predictions import PREDICTIONS
 from rows.tables import read_table
 from settings.read import read_settings
+from systems import System, Trained, systems_of
 
+BASE = Path("models/base")
 LM_EVAL = Path(".venv-lm-eval/bin/lm_eval")
 TASK = "cross_check"
 TIE = 1e-4  # nats
 BATCH_SIZE = 16  # lm_eval holds the logits of every position of a batch
-# The examples before a few-shot prompt do not stand in its predictions.
-SYSTEMS = [name for name in ADAPTERS if name != "original_few_shot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +76,21 @@ def main() -> None:
         sys.exit(f"{differing} rows have another label in lm_eval, and are no ties")
 
 
-def cross_check(system: str, count: int | None) -> int:
+def cross_check(system: System, count: int | None) -> int:
     """Compare the first `count` rows, print what was found; the number of rows that differ."""
-    rows = read_rows(system, count)
+    name = system.name
+    rows = read_rows(name, count)
     with tempfile.TemporaryDirectory() as scratch:
         write_task(Path(scratch), rows)
-        print(f"{system}: lm_eval scores {len(rows)} rows", flush=True)
+        print(f"{name}: lm_eval scores {len(rows)} rows", flush=True)
         run_lm_eval(Path(scratch), system)
         theirs, accuracy = read_samples(Path(scratch), rows)
     found = compare(rows, theirs)
     ours = sum(row.scored == row.gold for row in rows) / len(rows)
     for line in (*found.ties, *found.differing):
-        print(f"{system}: {line}")
+        print(f"{name}: {line}")
     print(
-        f"{system}: accuracy {ours:.4f} here, {accuracy:.4f} in lm_eval, on {len(rows)} rows; "
+        f"{name}: accuracy {ours:.4f} here, {accuracy:.4f} in lm_eval, on {len(rows)} rows; "
         f"{len(found.differing)} rows differ, {len(found.ties)} are ties; "
         f"log-likelihoods at most {found.largest:.1e} nats apart"
     )
@@ -188,11 +188,11 @@ def write_task(folder: Path, rows: Sequence[Row]) -> None:
     (folder / f"{TASK}.yaml").write_text(yaml.safe_dump(task, sort_keys=False), encoding="utf-8")
 
 
-def run_lm_eval(folder: Path, system: str) -> None:
+def run_lm_eval(folder: Path, system: System) -> None:
     """Let lm_eval answer the task in `folder`, offline; what it finds is left below `folder`."""
     model = f"pretrained={BASE},dtype=float32"
-    if ADAPTERS[system] is not None:
-        model += f",peft={ADAPTERS[system]}"
+    if isinstance(system, Trained):
+        model += f",peft={system.folder}"
     command: list[str | Path] = [
         LM_EVAL,
         "run",
@@ -211,7 +211,7 @@ def run_lm_eval(folder: Path, system: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise StudyError(f"lm_eval failed on {system} with status {done.returncode}: {last}")
+        raise StudyError(f"lm_eval failed on {system.name} with status {done.returncode}: {last}")
 
 
 def read_samples(folder: Path, rows: Sequence[Row]) -> tuple[list[list[float]], float]:
@@ -263,21 +263,29 @@ def _shown(log_likelihoods: Sequence[float]) -> str:
     return f"({', '.join(f'{each:.5f}' for each in log_likelihoods)})"
 
 
-def _arguments() -> tuple[list[str], int | None]:
+def _arguments() -> tuple[list[System], int | None]:
+    """The systems to check and how many rows of each. Raises `StudyError` for a wrong argument."""
+    systems = systems_of(read_settings("task").task)
+    # Predictions do not hold the examples before a prompt, which lm_eval would need.
+    checked = {system.name: system for system in systems.language_models if not system.examples}
+    choices = ", ".join(checked)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", nargs="?", help=f"one of {', '.join(SYSTEMS)}; all by default")
+    parser.add_argument("system", nargs="?", help=f"one of {choices}; all by default")
     parser.add_argument("--rows", type=int, help="how many of its rows; all by default")
-    given = parser.parse_args()
-    if given.rows is not None and given.rows < 1:
-        raise StudyError(f"--rows {given.rows}: must be 1 or more")
-    if given.system == "original_few_shot":
-        raise StudyError(
-            "original_few_shot reads examples before each prompt, which its predictions do not "
-            f"hold; the cross-check is for {', '.join(SYSTEMS)}"
-        )
-    if given.system is not None and given.system not in SYSTEMS:
-        raise StudyError(f"{given.system}: no model system; there is {', '.join(SYSTEMS)}")
-    return [given.system] if given.system else SYSTEMS, given.rows
+    arguments = parser.parse_args()
+    name: str | None = arguments.system
+    if arguments.rows is not None and arguments.rows < 1:
+        raise StudyError(f"--rows {arguments.rows}: must be 1 or more")
+    if name is None:
+        return list(checked.values()), arguments.rows
+    if name not in checked:
+        if name in {system.name for system in systems if system.examples}:
+            raise StudyError(
+                f"{name} reads examples before each prompt, which its predictions do not hold; the "
+                f"cross-check is for {choices}"
+            )
+        raise StudyError(f"{name}: is no language model of this study: choose from {choices}")
+    return [checked[name]], arguments.rows
 
 
 if __name__ == "__main__":

@@ -25,14 +25,15 @@ from runtime.process import run_stage
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate import BASE, INSTRUCTIONS_DIR, Model, Rows, score_rows
+from evaluate import BASE, INSTRUCTIONS_DIR
+from lm.answer_rows import Model, score_rows
 from lm.base import load_tokenizer, make_repeatable
 from lm.merging import load_merged, load_unmerged, write_merged
 from pages.cards import merged
 from prompts.encode import Encoder
 from prompts.templates import POOL, read_templates
-from rows.instructions import INSTRUCTIONS
-from rows.tables import read_table
+from rows.instructions import InstructionRow
+from rows.tables import read_typed_rows
 from settings.model import Precision
 from settings.read import Settings, read_settings
 from systems import Trained, systems_of
@@ -122,20 +123,20 @@ def main() -> None:
     print(f"{folder}/: a whole model")
 
 
-def read_rows(count: int) -> Rows:
+def read_rows(count: int) -> list[InstructionRow]:
     """The first `count` test rows."""
-    table = read_table(INSTRUCTIONS_DIR / "labelled/test.parquet", INSTRUCTIONS)
-    rows: Rows = table.slice(0, count).to_pylist()
-    return rows
+    return read_typed_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)[:count]
 
 
-def score_adapter(system: Trained, rows: Rows, settings: Settings) -> Scores:
+def score_adapter(system: Trained, rows: list[InstructionRow], settings: Settings) -> Scores:
     """Score the rows by the adapter beside the base model that the adapter was evaluated over."""
     adapter = load_unmerged(BASE, system.folder, settings.precision)
     return score(adapter, BASE, f"{system.name} adapter", rows, settings)
 
 
-def score(model: Any, tokenizer: Path, name: str, rows: Rows, settings: Settings) -> Scores:
+def score(
+    model: Any, tokenizer: Path, name: str, rows: list[InstructionRow], settings: Settings
+) -> Scores:
     """Score the rows by a model, with the tokenizer of a folder."""
     labels = settings.labels
     pool = read_templates(POOL, labels.names)
@@ -151,7 +152,11 @@ def score(model: Any, tokenizer: Path, name: str, rows: Rows, settings: Settings
 
 
 def compare(
-    rows: Rows, expected: Scores, actual: Scores, settings: Settings, tolerance: float
+    rows: list[InstructionRow],
+    expected: Scores,
+    actual: Scores,
+    settings: Settings,
+    tolerance: float,
 ) -> Proof:
     """Compare the export's scores, `actual`, with the adapter's."""
     names = settings.labels.names

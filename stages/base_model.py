@@ -10,7 +10,7 @@ from runtime.files import place_folder, writing
 from runtime.process import run_stage
 
 from fetch.cache import hold
-from lm.source import FOUND, PARTIAL, place_base
+from lm.source import IDENTITY, PARTIAL, place_base
 from settings.read import read_settings
 
 BASE = Path("models/base")
@@ -18,11 +18,11 @@ BASE = Path("models/base")
 
 def main() -> None:
     settings = read_settings("base_model")
-    if not FOUND.is_file():
+    if not IDENTITY.is_file():
         raise StudyError(
-            f"{FOUND}: no such file; `python stages/preflight.py` or `dvc repro` makes it"
+            f"{IDENTITY}: no such file; `python stages/preflight.py` or `dvc repro` writes it"
         )
-    identity = json.loads(FOUND.read_text(encoding="utf-8"))
+    identity = json.loads(IDENTITY.read_text(encoding="utf-8"))
     with writing(BASE), hold(BASE.parent):
         try:
             place_base(settings.base_model, identity, PARTIAL)

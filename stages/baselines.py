@@ -1,6 +1,6 @@
-"""What needs no language model: the majority label, TF-IDF with logistic regression, VADER's lexicon.
+"""Predict the labels of the test rows without a language model: one function for each baseline.
 
-Also how many of the training labels may be wrong, which the same TF-IDF tells.
+The stage also reports an upper bound for the share of wrong training labels.
 """
 
 from collections import Counter
@@ -12,11 +12,9 @@ from runtime.clock import write_log
 from runtime.files import write_json
 from runtime.process import run_stage
 
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
 from rows.predictions import label_rows, write_labelled_predictions
-from rows.prepared import LABELLED
-from rows.tables import read_table
+from rows.prepared import LabelledRow
+from rows.tables import read_typed_rows
 from settings.labels import Labels
 from settings.read import read_settings
 from stats.classifiers import log_probabilities, tfidf_classifier
@@ -29,17 +27,20 @@ ROWS = Path("data/prepared/labelled")
 
 @dataclass(frozen=True)
 class Data:
-    """The labelled rows as every baseline sees them: training texts with labels, and test texts."""
+    """What a baseline may use: training texts with their labels, test texts, and all labels."""
 
-    texts: list[str]
-    labels: list[str]
-    unseen: list[str]
-    names: Labels
+    train_texts: list[str]
+    train_labels: list[str]
+    test_texts: list[str]
+    labels: Labels
 
 
 @dataclass(frozen=True)
-class Guesses:
-    """A baseline's label of each test text (None: no guess), and the labels' log-probabilities."""
+class Predictions:
+    """A baseline's label for each test text, or None for no label.
+
+    `log_probabilities`: one list per text in the order of the labels, or None.
+    """
 
     labels: Sequence[str | None]
     log_probabilities: list[list[float]] | None = None
@@ -47,62 +48,70 @@ class Guesses:
 
 def main() -> None:
     settings = read_settings("task", "seed", "labels")
-    train = read_table(ROWS / "train.parquet", LABELLED)
-    test = read_table(ROWS / "test.parquet", LABELLED)
-    texts, labels = train["text"].to_pylist(), train["label"].to_pylist()
-    data = Data(texts, labels, test["text"].to_pylist(), settings.labels)
-    expected = test["label"].to_pylist()
+    train = read_typed_rows(ROWS / "train.parquet", LabelledRow)
+    test = read_typed_rows(ROWS / "test.parquet", LabelledRow)
+    data = Data(
+        train_texts=[row["text"] for row in train],
+        train_labels=[row["label"] for row in train],
+        test_texts=[row["text"] for row in test],
+        labels=settings.labels,
+    )
+    row_ids, expected = [row["row_id"] for row in test], [row["label"] for row in test]
 
     for system in systems_of(settings.task).of_kind("baseline", "reference"):
-        guesses = BASELINES[system.name](data)
-        rows = label_rows(
-            test["row_id"].to_pylist(), expected, guesses.labels, guesses.log_probabilities
-        )
+        predictions = BASELINES[system.name](data)
+        rows = label_rows(row_ids, expected, predictions.labels, predictions.log_probabilities)
         write_labelled_predictions(system.name, rows)
-        metrics = classification_metrics(expected, guesses.labels, settings.labels)
+        metrics = classification_metrics(expected, predictions.labels, settings.labels)
         write_json(Path(f"metrics/evaluate/{system.name}.json"), metrics)
         print(f"{system.name}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
 
-    # How many training labels may be wrong, before any model is trained: a bound from above.
-    bound, _ = noise_bound(texts, labels, settings.labels, settings.seed)
-    write_json(Path("metrics/label_noise.json"), {"upper_bound": bound, "n": len(texts)})
+    # The bound includes TF-IDF's own mistakes, so the true share of wrong labels is lower.
+    bound, _ = noise_bound(data.train_texts, data.train_labels, settings.labels, settings.seed)
+    write_json(Path("metrics/label_noise.json"), {"upper_bound": bound, "n": len(train)})
     print(f"at most {bound:.3f} of the training labels are wrong (TF-IDF's own mistakes included)")
     write_log("baselines")
 
 
-def majority(data: Data) -> Guesses:
+def majority(data: Data) -> Predictions:
     """The commonest label of the training rows, for every text."""
-    return Guesses([Counter(data.labels).most_common(1)[0][0]] * len(data.unseen))
+    [(label, _)] = Counter(data.train_labels).most_common(1)
+    return Predictions([label] * len(data.test_texts))
 
 
-def tfidf_logistic(data: Data) -> Guesses:
+def tfidf_logistic(data: Data) -> Predictions:
     """Logistic regression on TF-IDF of words and word pairs."""
-    model = tfidf_classifier().fit(data.texts, data.labels)
-    scores = log_probabilities(model, data.unseen, data.names.names)
-    return Guesses([data.names.names[place] for place in scores.argmax(1)], scores.tolist())
+    names = data.labels.names
+    model = tfidf_classifier().fit(data.train_texts, data.train_labels)
+    scores = log_probabilities(model, data.test_texts, names)
+    return Predictions([names[place] for place in scores.argmax(1)], scores.tolist())
 
 
-def vader_lexicon(data: Data) -> Guesses:
-    """VADER's compound score: negative below 0, positive from 0; neutral within .05 where a label.
+def vader_lexicon(data: Data) -> Predictions:
+    """The label of VADER's compound score: negative below 0, else positive.
 
-    Labels other than negative, positive and neutral are not what the lexicon tells apart: no guess.
+    If the labels include neutral, scores between -0.05 and 0.05 are neutral. Labels other than
+    negative, positive and neutral get no prediction.
     """
-    names = {name.casefold(): name for name in data.names.names}
+    # Imported here: only a study with the VADER baseline needs the package.
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    names = {name.casefold(): name for name in data.labels.names}
     if not {"negative", "positive"} <= set(names) <= {"negative", "neutral", "positive"}:
-        return Guesses([None] * len(data.unseen))
+        return Predictions([None] * len(data.test_texts))
     analyser = SentimentIntensityAnalyzer()
-    guesses: list[str | None] = []
-    for text in data.unseen:
+    predicted: list[str | None] = []
+    for text in data.test_texts:
         compound = analyser.polarity_scores(text)["compound"]
         if "neutral" in names and abs(compound) < 0.05:
-            guesses.append(names["neutral"])
+            predicted.append(names["neutral"])
         else:
-            guesses.append(names["positive" if compound >= 0 else "negative"])
-    return Guesses(guesses)
+            predicted.append(names["positive" if compound >= 0 else "negative"])
+    return Predictions(predicted)
 
 
 # The function of every system of kind baseline or reference in systems.py.
-BASELINES: dict[str, Callable[[Data], Guesses]] = {
+BASELINES: dict[str, Callable[[Data], Predictions]] = {
     "majority": majority,
     "tfidf_logistic": tfidf_logistic,
     "vader_lexicon": vader_lexicon,

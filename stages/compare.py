@@ -1,6 +1,5 @@
 """Compare all systems on the same rows: what differs, how sure that is, what it cost; the report."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from runtime.clock import write_log
 from runtime.files import write_json, write_text
+from runtime.hashing import sha256_of
 from runtime.process import run_stage
 
 import numpy as np
@@ -100,7 +100,8 @@ def main() -> None:
     }
 
     # The same verdicts over training seeds, where `make replicates` has trained under several.
-    recipe = recipe_of(settings.base_model, settings.precision, settings.train)
+    training_rows = [system.rows for system in systems.tuned]
+    recipe = recipe_of(training_rows, settings.base_model, settings.precision, settings.train)
     replicates = read_replicates(recipe, [row["row_id"] for row in test])
     seeds, right = over_trainings(scored, systems, settings.training_seed, replicates, expected)
     trainings = Trainings(
@@ -219,7 +220,7 @@ def training_of(system: Trained) -> Training:
         labelled=len(rows) - len(general),
         general=Counter(source_of[row_id] for row_id in general),
         file=str(system.rows),
-        sha256=hashlib.sha256(system.rows.read_bytes()).hexdigest(),
+        sha256=sha256_of(system.rows),
         account=json.loads(account.read_text(encoding="utf-8")),
     )
 

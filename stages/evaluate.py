@@ -1,14 +1,12 @@
-"""Let one model system answer the test rows: `evaluate.py SYSTEM`.
+"""Let one language model answer the test rows: `evaluate.py SYSTEM`.
 
-It scores every label of every labelled row and answers freely; it answers the general test
-instructions and the checked out-of-sample instructions, and tells how likely it finds
-the general instructions' own answers.
+Labelled rows: every label is scored, and the model answers freely. General and checked instructions: the
+model answers freely. General instructions with many right answers: the expected answer is scored.
 """
 
 import argparse
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +14,45 @@ from runtime.clock import write_log
 from runtime.files import write_json
 from runtime.process import run_stage
 
-from lm.answering import Answer, answer_log_likelihoods, answer_prompts
+from lm.answer_rows import (
+    Model,
+    answer_checked,
+    answer_general,
+    hidden_states,
+    label_scores,
+    labelled_predictions,
+    score_general,
+    score_rows,
+    token_counts,
+)
 from lm.base import load_system, load_tokenizer, make_repeatable
 from lm.processes import is_sharded, launch
 from prompts.encode import Encoder
-from prompts.format import write_prompt
 from prompts.templates import POOL, Template, read_templates
-from rows.answers import GENERAL_PREDICTIONS, LIKELIHOODS, SCORES, STATES, TEN_PREDICTIONS, TOKENS
-from rows.instructions import INSTRUCTIONS
+from rows.answers import (
+    GENERAL_PREDICTIONS,
+    LIKELIHOODS,
+    SCORES,
+    STATES,
+    TEN_PREDICTIONS,
+    TOKENS,
+    GeneralPrediction,
+    LabelledPrediction,
+    TokenCount,
+)
+from rows.instructions import InstructionRow
 from rows.predictions import PREDICTIONS, write_labelled_predictions
-from rows.tables import read_table, table_of, write_table
+from rows.tables import read_typed_rows, table_of, write_table
 from settings.labels import Labels
 from settings.read import read_settings
 from stats.confusion import classification_metrics
 from systems import System, Trained, systems_of
-from tasks.families import FAMILIES, is_exact
-from tasks.instructions import HUNDRED, TEN, CheckedInstruction, load_instructions
+from tasks.families import FAMILIES
+from tasks.instructions import HUNDRED, TEN, load_instructions
 
 BASE = Path("models/base")
 INSTRUCTIONS_DIR = Path("data/instructions")
-Shots = Sequence[tuple[str, str]]
-Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that answers, with the encoder of each task: a few-shot prompt has its examples there."""
-
-    name: str
-    model: Any
-    encoders: Mapping[str, Encoder]
-    batch_size: int
-
-    def prompts(self, task: str, texts: Sequence[str]) -> list[list[int]]:
-        return [self.encoders[task].prompt(text) for text in texts]
-
-    def answer(self, what: str, task: str, texts: Sequence[str], limit: int) -> list[Answer]:
-        """Answer freely, in at most `limit` tokens."""
-        return self.score(what, task, texts, None, limit)
-
-    def score(
-        self, what: str, task: str, texts: Sequence[str], choices: Any, limit: int = 0
-    ) -> list[Answer]:
-        """Score the choices, the same number of texts for each prompt, and answer freely."""
-        encoder = self.encoders[task]
-        if choices is not None:
-            choices = [[encoder.answer(choice) for choice in each] for each in choices]
-        prompts, name = self.prompts(task, texts), f"{self.name} {what}"
-        return answer_prompts(self.model, encoder, prompts, choices, limit, self.batch_size, name)
+Shots = Sequence[tuple[str, str]]  # pairs of a prompt and its answer
 
 
 def main() -> None:
@@ -71,8 +60,8 @@ def main() -> None:
         "task", "seed", "prompt_format", "labels", "precision", "evaluate", "launch"
     )
     system = _system(settings.task)
-    name = system.name
-    # A model that one GPU may not hold answers in one process, its layers spread over all GPUs.
+    name, folder = system.name, PREDICTIONS / system.name
+    # One GPU may be too small for a sharded model: one process then spreads it over all GPUs.
     spread = is_sharded(settings.launch)
     launch(None if spread else settings.launch)
     make_repeatable(settings.seed, settings.precision.deterministic)
@@ -91,47 +80,41 @@ def main() -> None:
     model = Model(
         name,
         load_system(BASE, adapter, settings.precision, "auto" if spread else None),
-        {task: Encoder(tokenizer, settings.prompt_format, each) for task, each in shots.items()},
+        {
+            task: Encoder(tokenizer, settings.prompt_format, task_shots)
+            for task, task_shots in shots.items()
+        },
         limits.batch_size,
     )
 
-    # The labelled rows: the log-likelihood of every label, and a free answer read strictly.
-    rows = read_table(INSTRUCTIONS_DIR / "labelled/test.parquet", INSTRUCTIONS).to_pylist()
+    # Labelled test rows: the log-likelihood of every label, and a free answer.
+    rows = read_typed_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)
     answers = score_rows(model, "labelled", rows, pool, labels, limits.max_new_tokens_labelled)
-    labelled = read_answers(rows, answers, pool, labels)
-    tokens = count_tokens(model, rows, answers)
+    labelled = labelled_predictions(rows, answers, pool, labels)
+    tokens = token_counts(model, rows, answers)
     write_labelled_predictions(name, labelled)
-    write_table(PREDICTIONS / name / "tokens.parquet", table_of(tokens, TOKENS))
-    if system.kind == "original":  # what the probe reads
-        states = [
-            {"row_id": row["row_id"], "state": answer.state.tolist()}
-            for row, answer in zip(rows, answers, strict=True)
-        ]
-        write_table(PREDICTIONS / name / "states.parquet", table_of(states, STATES))
+    write_table(folder / "tokens.parquet", table_of(tokens, TOKENS))
+    if system.kind == "original":  # the probe reads the hidden states
+        write_table(folder / "states.parquet", table_of(hidden_states(rows, answers), STATES))
 
-    # Scores alone: of rows that may set a threshold, and of some test rows in every wording.
+    # Log-likelihoods alone: validation rows, which set a threshold, and test rows in every wording.
     for split in ("validation", "wordings"):
-        rows = read_table(INSTRUCTIONS_DIR / f"labelled/{split}.parquet", INSTRUCTIONS).to_pylist()
-        scores = read_answers(rows, score_rows(model, split, rows, pool, labels), pool, labels)
-        write_table(PREDICTIONS / name / f"{split}.parquet", table_of(scores, SCORES))
+        rows = read_typed_rows(INSTRUCTIONS_DIR / f"labelled/{split}.parquet", InstructionRow)
+        scores = label_scores(rows, score_rows(model, split, rows, pool, labels), labels)
+        write_table(folder / f"{split}.parquet", table_of(scores, SCORES))
 
-    # The general instructions: those with one right answer are right or wrong, and how likely the
-    # model finds the answer of others tells what it has forgotten.
-    rows = read_table(INSTRUCTIONS_DIR / "general/test.parquet", INSTRUCTIONS).to_pylist()
+    # General test instructions: exact match where one answer is right. Where many answers are right, the
+    # log-likelihood of the expected answer measures forgetting.
+    rows = read_typed_rows(INSTRUCTIONS_DIR / "general/test.parquet", InstructionRow)
     general = answer_general(model, rows, limits.max_new_tokens_general)
-    write_table(PREDICTIONS / name / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
-    likelihoods = find_likelihoods(model, rows)
-    write_table(PREDICTIONS / name / "likelihoods.parquet", table_of(likelihoods, LIKELIHOODS))
+    write_table(folder / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
+    write_table(folder / "likelihoods.parquet", table_of(score_general(model, rows), LIKELIHOODS))
 
-    # The out-of-sample instructions, which no training row contains and programs check.
-    for what, entries, limit in checked:
-        asked = [
-            write_prompt(settings.prompt_format, entry.instruction, entry.input)
-            for entry in entries
-        ]
-        answers = model.answer(f"{what} instructions", "general", asked, limit)
-        said = [_said(entry, answer) for entry, answer in zip(entries, answers, strict=True)]
-        write_table(PREDICTIONS / name / f"{what}.parquet", table_of(said, TEN_PREDICTIONS))
+    # Checked instructions: no training row contains one, and programs check the answers.
+    for file, entries, limit in checked:
+        title = f"{file} instructions"
+        predictions = answer_checked(model, title, entries, settings.prompt_format, limit)
+        write_table(folder / f"{file}.parquet", table_of(predictions, TEN_PREDICTIONS))
 
     metrics = measure(labelled, tokens, general, labels, pool)
     write_json(Path(f"metrics/evaluate/{name}.json"), metrics)
@@ -139,125 +122,46 @@ def main() -> None:
     print(f"{name}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
 
 
-def score_rows(
-    model: Model,
-    what: str,
-    rows: Rows,
-    pool: Sequence[Template],
-    labels: Labels,
-    limit: int = 0,
-) -> list[Answer]:
-    """The log-likelihood of every label of every row, and a free answer of at most `limit` tokens."""
-    by_id = {template.id: template for template in pool}
-    choices = [by_id[row["template"]].completions(labels.names) for row in rows]
-    return model.score(what, "labelled", [row["prompt"] for row in rows], choices, limit)
-
-
-def read_answers(
-    rows: Rows, answers: Sequence[Answer], pool: Sequence[Template], labels: Labels
-) -> Rows:
-    """Both readings of the answers: the most likely label, and the one that the free answer names."""
-    by_id = {template.id: template for template in pool}
-    return [
-        {
-            **{key: row[key] for key in ("row_id", "label", "template", "prompt")},
-            "log_likelihoods": given.log_likelihoods,
-            "scored": labels.names[given.log_likelihoods.index(max(given.log_likelihoods))],
-            "generated": given.text,
-            "parsed": by_id[row["template"]].label_in(given.text, labels.names),
-        }
-        for row, given in zip(rows, answers, strict=True)
-    ]
-
-
-def count_tokens(model: Model, rows: Rows, answers: Sequence[Answer]) -> Rows:
-    """What each row costs: the tokens of its prompt, examples included, and of the free answer."""
-    prompts = model.prompts("labelled", [row["prompt"] for row in rows])
-    return [
-        {
-            "row_id": row["row_id"],
-            "prompt_tokens": len(prompt),
-            "generated_tokens": given.tokens,
-        }
-        for row, prompt, given in zip(rows, prompts, answers, strict=True)
-    ]
-
-
-def answer_general(model: Model, rows: Rows, limit: int) -> Rows:
-    """A free answer to every general instruction, judged where there is one right answer."""
-    answers = model.answer("general", "general", [row["prompt"] for row in rows], limit)
-    return [
-        {
-            **{key: row[key] for key in ("row_id", "family", "prompt")},
-            "expected": row["completion"],
-            "generated": given.text,
-            "exact": None if row["family"] is None else is_exact(row["completion"], given.text),
-        }
-        for row, given in zip(rows, answers, strict=True)
-    ]
-
-
-def find_likelihoods(model: Model, rows: Rows) -> Rows:
-    """The log-likelihood of the own answer of every general row that no program made."""
-    rows = [row for row in rows if row["family"] is None]
-    encoder = model.encoders["general"]
-    prompts = model.prompts("general", [row["prompt"] for row in rows])
-    answers = [encoder.answer(row["completion"]) for row in rows]
-    found = answer_log_likelihoods(
-        model.model, encoder, prompts, answers, model.batch_size, f"{model.name} likelihoods"
-    )
-    return [
-        {
-            "row_id": row["row_id"],
-            "log_likelihood": log_likelihood,
-            "tokens": len(answer),
-        }
-        for row, log_likelihood, answer in zip(rows, found, answers, strict=True)
-    ]
-
-
 def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
-    """Examples from the training rows, `count` a task, those of the labelled rows balanced."""
+    """Draw `count` training rows for each task as few-shot examples; labels are balanced."""
     generator = random.Random(f"{seed}:shots")
     shots: dict[str, Shots] = {}
     for task in ("labelled", "general"):
-        rows = read_table(INSTRUCTIONS_DIR / task / "train.parquet", INSTRUCTIONS)
-        groups = [labels.names[turn % len(labels.names)] for turn in range(count)]
+        rows = read_typed_rows(INSTRUCTIONS_DIR / task / "train.parquet", InstructionRow)
+        wanted = [labels.names[turn % len(labels.names)] for turn in range(count)]
         drawn: list[tuple[str, str]] = []
-        for group in groups if task == "labelled" else [None] * count:
-            of_group = [
-                (prompt, completion)
-                for prompt, completion, label in zip(
-                    rows["prompt"].to_pylist(),
-                    rows["completion"].to_pylist(),
-                    rows["label"].to_pylist(),
-                    strict=True,
-                )
-                if label == group and (prompt, completion) not in drawn
+        for wanted_label in wanted if task == "labelled" else [None] * count:
+            pairs = [
+                (row["prompt"], row["completion"]) for row in rows if row["label"] == wanted_label
             ]
-            drawn.append(generator.choice(of_group))
+            drawn.append(generator.choice([pair for pair in pairs if pair not in drawn]))
         generator.shuffle(drawn)
         shots[task] = drawn
     return shots
 
 
 def measure(
-    labelled: Rows, tokens: Rows, general: Rows, labels: Labels, pool: Sequence[Template]
+    labelled: Sequence[LabelledPrediction],
+    tokens: Sequence[TokenCount],
+    general: Sequence[GeneralPrediction],
+    labels: Labels,
+    pool: Sequence[Template],
 ) -> dict[str, Any]:
-    """The figures of `metrics/evaluate/SYSTEM.json`, from the predictions alone."""
+    """The metrics of `metrics/evaluate/SYSTEM.json`, computed from the predictions alone."""
     expected = [row["label"] for row in labelled]
     parsed = [row["parsed"] for row in labelled]
-    trained = {family.name for family in FAMILIES if not family.held_out}
-    seen = [row["exact"] for row in general if row["family"] in trained]
-    unseen = [row["exact"] for row in general if row["family"] and row["family"] not in trained]
-    bare = [
+    trained_families = {family.name for family in FAMILIES if not family.held_out}
+    checked = [row for row in general if row["family"] is not None]
+    seen = [row["exact"] for row in checked if row["family"] in trained_families]
+    held_out = [row["exact"] for row in checked if row["family"] not in trained_families]
+    bare_labels = [
         any(template.label_in(row["generated"], labels.names) for template in pool)
         for row in general
     ]
-    spent = [row["prompt_tokens"] + row["generated_tokens"] for row in tokens]
+    n_tokens = [row["prompt_tokens"] + row["generated_tokens"] for row in tokens]
     return {
         **classification_metrics(expected, [row["scored"] for row in labelled], labels),
-        "tokens_per_row": sum(spent) / len(spent),
+        "tokens_per_row": sum(n_tokens) / len(n_tokens),
         "generated": {
             **classification_metrics(expected, parsed, labels),
             "invalid_rate": _share([label is None for label in parsed]),
@@ -265,21 +169,17 @@ def measure(
         "general": {
             "exact_seen": _share(seen),
             "n_seen": len(seen),
-            "exact_held_out": _share(unseen),
-            "n_held_out": len(unseen),
-            "bare_label_rate": _share(bare),
+            "exact_held_out": _share(held_out),
+            "n_held_out": len(held_out),
+            "bare_label_rate": _share(bare_labels),
             "n": len(general),
         },
     }
 
 
-def _said(entry: CheckedInstruction, answer: Answer) -> dict[str, str]:
-    return {"instruction": entry.instruction, "input": entry.input, "generated": answer.text}
-
-
-def _share(truths: Sequence[bool]) -> float | None:
-    """The share that is true; None of nothing."""
-    return sum(truths) / len(truths) if truths else None
+def _share(values: Sequence[bool | None]) -> float | None:
+    """The share of values that are true; None if there is no value."""
+    return sum(value is True for value in values) / len(values) if values else None
 
 
 def _system(task: str) -> System:

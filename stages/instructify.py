@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from prompts.format import PromptFormat, write_prompt
 from prompts.templates import POOL, Template, read_templates
-from rows.instructions import INSTRUCTIONS
-from rows.prepared import GENERAL, LABELLED
-from rows.tables import concat, read_table, table_of, write_table
+from rows.instructions import INSTRUCTIONS, InstructionRow
+from rows.prepared import GeneralRow, LabelledRow
+from rows.tables import read_typed_rows, table_of, write_table
 from settings.read import read_settings
 
 PREPARED = Path("data/prepared")
@@ -23,93 +23,98 @@ INSTRUCTIONS_DIR = Path("data/instructions")
 
 def main() -> None:
     settings = read_settings("seed", "prompt_format", "instructify", "labels")
-    labels = settings.labels.names
+    seed, prompt_format, labels = settings.seed, settings.prompt_format, settings.labels.names
     pool = read_templates(Path(settings.instructify.templates), labels)
     trained = [template for template in pool if not template.held_out]
 
-    # All is made before anything is written: what fails leaves an earlier run as it was.
-    tables: dict[str, pa.Table] = {}
+    # All rows are built before the first table is written: a failing stage leaves the tables whole.
+    tables: dict[str, list[InstructionRow]] = {}
 
-    # The test split is asked in every wording, training and validation in the trained ones alone.
+    # Training and validation rows use the trained wordings only, test rows use every wording.
     for split, wordings in (("train", trained), ("validation", trained), ("test", pool)):
-        rows = read_table(PREPARED / "labelled" / f"{split}.parquet", LABELLED)
-        seed = f"{settings.seed}:templates:{split}"
-        table = write_labelled(rows, wordings, labels, settings.prompt_format, seed)
-        tables[f"labelled/{split}"] = table
-        print(f"labelled {split}: {len(table)} instructions in {len(wordings)} wordings")
+        rows = read_typed_rows(PREPARED / f"labelled/{split}.parquet", LabelledRow)
+        instructions = write_labelled(
+            rows, wordings, labels, prompt_format, f"{seed}:templates:{split}"
+        )
+        tables[f"labelled/{split}"] = instructions
+        print(f"labelled {split}: {len(rows)} instructions in {len(wordings)} wordings")
 
-    # Some of the test rows in every other wording as well: how much does the wording alone decide?
+    # Some test rows in every other wording too: how much does the wording alone change?
     count = min(settings.instructify.wording_rows, len(rows))
-    drawn = random.Random(f"{settings.seed}:wordings").sample(range(len(rows)), count)
-    parts = []
+    drawn = sorted(random.Random(f"{seed}:wordings").sample(range(len(rows)), count))
+    tables["labelled/wordings"] = []
     for template in pool:
-        others = [at for at in sorted(drawn) if table["template"][at].as_py() != template.id]
-        some = rows.take(pa.array(others, pa.int64())).combine_chunks()
-        parts.append(write_labelled(some, [template], labels, settings.prompt_format, ""))
-    tables["labelled/wordings"] = concat(parts)
+        others = [rows[place] for place in drawn if instructions[place]["template"] != template.id]
+        tables["labelled/wordings"] += with_template(others, template, labels, prompt_format)
     print(f"labelled wordings: {count} test rows in each of {len(pool)}")
 
     for split in ("train", "test"):
-        rows = read_table(PREPARED / "general" / f"{split}.parquet", GENERAL)
-        table = write_general(rows, settings.prompt_format)
-        tables[f"general/{split}"] = table
-        print(f"general {split}: {len(table)} instructions")
-    for name, table in tables.items():
-        write_table(INSTRUCTIONS_DIR / f"{name}.parquet", table)
+        general = read_typed_rows(PREPARED / f"general/{split}.parquet", GeneralRow)
+        tables[f"general/{split}"] = [general_instruction(row, prompt_format) for row in general]
+        print(f"general {split}: {len(general)} instructions")
+
+    for name, instructions in tables.items():
+        write_table(INSTRUCTIONS_DIR / f"{name}.parquet", table_of(instructions, INSTRUCTIONS))
     write_json(POOL, {"templates": [template.model_dump() for template in pool]})
     write_log("instructify")
 
 
 def write_labelled(
-    rows: pa.Table,
+    rows: Sequence[LabelledRow],
     pool: Sequence[Template],
     labels: Sequence[str],
     prompt_format: PromptFormat,
     seed: str,
-) -> pa.Table:
-    """Write each row with one template, templates in equal shares, drawn by `seed`; order kept."""
-    turns = [at % len(pool) for at in range(len(rows))]
+) -> list[InstructionRow]:
+    """One instruction for each row, in the order of `rows`.
+
+    Each template writes the same number of rows, one more or less. `seed` decides which rows.
+    """
+    turns = [place % len(pool) for place in range(len(rows))]
     random.Random(seed).shuffle(turns)
-    parts, places = [], []
+    instructions: dict[int, InstructionRow] = {}
     for turn, template in enumerate(pool):
-        chosen = [at for at, which in enumerate(turns) if which == turn]
-        part = rows.take(pa.array(chosen, pa.int64())).combine_chunks()
-        answers = dict(zip(labels, template.completions(labels), strict=True))
-        count = len(part)
-        columns = {
-            "row_id": part["row_id"],
-            "task": ["labelled"] * count,
-            "template": [template.id] * count,
-            "prompt": template.prompts(_array(part["text"]), labels, prompt_format),
-            "completion": [answers[label] for label in part["label"].to_pylist()],
-            "label": part["label"],
-            "family": pa.nulls(count, pa.string()),
-        }
-        parts.append(pa.table(columns, schema=INSTRUCTIONS))
-        places += chosen
-    order = sorted(range(len(places)), key=places.__getitem__)
-    return concat(parts).take(pa.array(order, pa.int64())).combine_chunks()
+        places = [place for place, row_turn in enumerate(turns) if row_turn == turn]
+        written = with_template([rows[place] for place in places], template, labels, prompt_format)
+        instructions.update(zip(places, written, strict=True))
+    return [instructions[place] for place in range(len(rows))]
 
 
-def write_general(rows: pa.Table, prompt_format: PromptFormat) -> pa.Table:
-    """Write each general row in the prompt format; its output is the completion."""
-    written = [
+def with_template(
+    rows: Sequence[LabelledRow],
+    template: Template,
+    labels: Sequence[str],
+    prompt_format: PromptFormat,
+) -> list[InstructionRow]:
+    """Each row as an instruction in the wording of one template."""
+    texts = pa.array([row["text"] for row in rows], pa.string())
+    prompts = template.prompts(texts, labels, prompt_format).to_pylist()
+    completions = dict(zip(labels, template.completions(labels), strict=True))
+    return [
         {
             "row_id": row["row_id"],
-            "task": "general",
-            "template": None,
-            "prompt": write_prompt(prompt_format, row["instruction"], row["input"]),
-            "completion": row["output"],
-            "label": None,
-            "family": row["family"],
+            "task": "labelled",
+            "template": template.id,
+            "prompt": prompt,
+            "completion": completions[row["label"]],
+            "label": row["label"],
+            "family": None,
         }
-        for row in rows.to_pylist()
+        for row, prompt in zip(rows, prompts, strict=True)
     ]
-    return table_of(written, INSTRUCTIONS)
 
 
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+def general_instruction(row: GeneralRow, prompt_format: PromptFormat) -> InstructionRow:
+    """A general row in the prompt format; the row's output is the completion."""
+    return {
+        "row_id": row["row_id"],
+        "task": "general",
+        "template": None,
+        "prompt": write_prompt(prompt_format, row["instruction"], row["input"]),
+        "completion": row["output"],
+        "label": None,
+        "family": row["family"],
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Say what is about to happen and what it will take; stop where it cannot: before a weight is fetched."""
+"""Print the size, time and memory of the study; stop if it cannot run, before weights are fetched."""
 
 import sys
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from lm.budget import (
     training_operations,
 )
 from lm.processes import is_sharded, processes_of
-from lm.source import FOUND, PARTIAL, look_up
+from lm.source import IDENTITY, PARTIAL, look_up
 from rows.instructions import INSTRUCTIONS
 from rows.tables import read_table
 from settings.model import Precision, Train
@@ -31,14 +31,14 @@ from settings.read import read_settings
 from systems import systems_of
 
 TEST_ROWS = Path("data/instructions/labelled/test.parquet")
-CHARACTERS = 3.5  # a token, about: the tokenizer is not there yet
-LONG = 72  # hours: a training that takes longer without a GPU is a mistake
+CHARACTERS = 3.5  # in a token, about: the tokenizer is not fetched yet
+MAX_HOURS = 72  # without a GPU: a longer training is a mistake
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Work:
-    """One training: its rows and steps, and about how many tokens they have."""
+    """One training. `tokens`: of all epochs; `longest`: of a row; `answer`: of an answer; all estimates."""
 
     name: str
     rows: int
@@ -54,8 +54,8 @@ def main() -> None:
     processes = processes_of(settings.launch)
     sharers = processes if is_sharded(settings.launch) else 1
 
-    found = look_up(settings.base_model, PARTIAL)
-    shape = shape_of(found.config, train.lora_layers)
+    base = look_up(settings.base_model, PARTIAL)
+    shape = shape_of(base.config, train.lora_layers)
     device = this_device(precision.dtype)
     works = [
         work_of(system.train_stage, system.rows, train, processes)
@@ -66,7 +66,7 @@ def main() -> None:
             training_memory(shape, precision, train, work.longest, work.answer, sharers)
             for work in works
         ),
-        key=lambda each: each.total,
+        key=lambda estimate: estimate.total,
     )
     seconds = {
         work.name: estimated_seconds(training_operations(shape, train, work.tokens), device)
@@ -75,8 +75,8 @@ def main() -> None:
     }
 
     print(
-        f"base model: {found.name}, {shape.parameters / 1e6:,.0f}M parameters, "
-        f"{found.missing_bytes / 1e9:.2f} GB to download"
+        f"base model: {base.name}, {shape.parameters / 1e6:,.0f}M parameters, "
+        f"{base.missing_bytes / 1e9:.2f} GB to download"
     )
     for work in works:
         print(
@@ -90,14 +90,14 @@ def main() -> None:
         f"{memory.activations / GIB:.1f})"
     )
     print(
-        f"computed on: {device.name}, which multiplies at {device.peak / 1e9:,.0f} GFLOP/s; all "
-        f"trainings take about {processes * sum(seconds.values()) / 3600:.2f} hours of it"
+        f"device: {device.name}, {device.peak / 1e9:,.0f} GFLOP/s in matrix products; all trainings "
+        f"take about {processes * sum(seconds.values()) / 3600:.2f} device hours"
         + (f", shared by {processes} processes" if processes > 1 else "")
     )
     require_fit(memory, device, precision, train)
     require_time(sum(seconds.values()), device, shape)
 
-    write_json(FOUND, found.identity)
+    write_json(IDENTITY, base.identity)
     write_log(
         "preflight",
         estimated_memory_gib=memory.total / GIB,
@@ -106,10 +106,13 @@ def main() -> None:
 
 
 def work_of(name: str, path: Path, train: Train, processes: int) -> Work:
-    """Count the rows and steps of a training, and its tokens from the length of its texts."""
+    """Count the rows and steps of a training; estimate its tokens from the characters of its texts.
+
+    Raises `StudyError` if the table has no row.
+    """
     rows = read_table(path, INSTRUCTIONS)
     if not len(rows):
-        raise StudyError(f"{path}: has no row to train on")
+        raise StudyError(f"{path}: contains no row to train on")
     answers = pc.utf8_length(rows["completion"])
     lengths = pc.add(pc.utf8_length(rows["prompt"]), answers)
     batches = -(-len(rows) // (train.batch_size * processes))  # of each process
@@ -125,7 +128,7 @@ def work_of(name: str, path: Path, train: Train, processes: int) -> Work:
 
 
 def require_fit(memory: Memory, device: Device, precision: Precision, train: Train) -> None:
-    """Raise `StudyError` where a step needs more memory than there is; warn where it is near."""
+    """Raise `StudyError` if a step needs more memory than the device has; warn above 90% of it."""
     if memory.total <= 0.9 * device.memory:
         return
     ways = [
@@ -140,22 +143,22 @@ def require_fit(memory: Memory, device: Device, precision: Precision, train: Tra
         )
         if helps
     ]
-    told = (
-        f"a training step takes about {memory.total / GIB:.1f} GiB, {device.name} has "
-        f"{device.memory / GIB:.1f}: set, in the profile, " + ", or ".join(ways)
+    message = (
+        f"a training step needs about {memory.total / GIB:.1f} GiB, {device.name} has "
+        f"{device.memory / GIB:.1f} GiB: set, in the profile, " + ", or ".join(ways)
     )
     if memory.total > device.memory:
-        raise StudyError(told)
-    print(f"WARNING: {told}", file=sys.stderr)
+        raise StudyError(message)
+    print(f"WARNING: {message}", file=sys.stderr)
 
 
 def require_time(seconds: float, device: Device, shape: Shape) -> None:
-    """Raise `StudyError` for a training that would take days without a GPU."""
-    if not device.is_gpu and seconds > LONG * 3600:
+    """Raise `StudyError` if the trainings would take more than `MAX_HOURS` without a GPU."""
+    if not device.is_gpu and seconds > MAX_HOURS * 3600:
         raise StudyError(
-            f"no GPU is found, and training {shape.parameters / 1e9:.1f}B parameters takes "
-            f"{in_words(seconds)} without one: run the study where torch.cuda.is_available(), choose "
-            "profile: laptop or a smaller base_model, or take fewer rows (sources.*.take)"
+            f"torch sees no GPU, and training {shape.parameters / 1e9:.1f}B parameters takes "
+            f"{in_words(seconds)} without a GPU: run the study on a machine with a GPU, choose profile: "
+            "laptop or a smaller base_model, or take fewer rows (sources.*.take)"
         )
 
 

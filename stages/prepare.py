@@ -1,7 +1,8 @@
 """Load the labelled rows and the general instructions, check every row, split, remove test leaks."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,178 +10,214 @@ from runtime.clock import write_log
 from runtime.files import write_json
 from runtime.process import run_stage
 
-import numpy as np
 import pyarrow as pa
 
-from rows.checks import (
-    Checked,
-    check_splits,
-    contradictions,
-    general_check,
-    labelled_check,
-    remove_leaks,
-    require_labels,
-    require_rows,
-    stop_at_too_many,
-    take_rows,
+from rows.judging import general_check, labelled_check
+from rows.prepared import (
+    GENERAL,
+    GENERAL_SOURCES,
+    LABELLED,
+    RATERS,
+    REJECTED,
+    GeneralRow,
+    GeneralSourceRow,
 )
-from rows.prepared import GENERAL, GENERAL_SOURCES, LABELLED, RATERS, REJECTED
-from rows.raters import count_raters, turned_share
+from rows.raters import rater_rows
+from rows.requirements import require_few_rejected, require_labels, require_rows
+from rows.row import SPLITS, Checked, general_row, labelled_row, rejected_row
 from rows.sources import row_source
+from rows.splitting import check_splits, contradictions, remove_leaks, take_rows
 from rows.tables import table_of, write_table
 from settings.read import read_settings
-from settings.sources import GeneralRows, GeneralTable, LabelledSource
+from settings.sources import GeneralRows, GeneralTable, LabelledSource, TasksSource
 from stats.power import power, smallest_difference
 
 PREPARED = Path("data/prepared")
-DISAGREEING = 0.1  # a tenth of the rows is about what two good systems disagree on
-LARGE = 0.05  # a smallest difference above this is worth a warning
+DISAGREEING = 0.1  # two good systems typically disagree on a tenth of the rows
+LARGE = 0.05  # a smallest difference above 5 points deserves a warning
+POWER = 0.8
 
 
 def main() -> None:
     settings = read_settings("seed", "prepare", "sources", "labels")
-
+    sources, seed = settings.sources, settings.seed
     similarity = settings.prepare.leak_similarity
-    labelled = prepare_labelled(settings.sources.labelled, similarity, settings.seed)
-    general_sources = settings.sources.general
+
+    # Load, check and split. A general source keeps its number in `sources.general`.
+    labelled = prepare_labelled(sources.labelled, similarity, seed)
     to_check = {
         number: source
-        for number, source in enumerate(general_sources)
+        for number, source in enumerate(sources.general)
         if isinstance(source, GeneralRows)
     }
-    general = prepare_general(list(to_check.values()), similarity, settings.seed)
-    stop_at_too_many([labelled, *general], settings.prepare.max_rejected_share)
+    general = prepare_general(to_check, similarity, seed)
+
+    # Stop if the rows cannot carry a study.
+    require_few_rejected([labelled, *general.values()], settings.prepare.max_rejected_share)
     require_rows(labelled, "labelled")
     require_labels(labelled, settings.labels.names)
-    for checked in general:
+    for checked in general.values():
         require_rows(checked, "general instructions")
-    # Rows made by program are right and unlike each other: no check, no leak to remove.
-    made_by_program = {
-        number: row_source(source).load(settings.seed)
-        for number, source in enumerate(general_sources)
-        if number not in to_check
+
+    # Tasks made by program need no check: every question is new and has exactly one right answer.
+    tasks = {
+        number: load_tasks(source, seed)
+        for number, source in enumerate(sources.general)
+        if isinstance(source, TasksSource)
     }
 
-    # All is made before anything is written: what fails leaves an earlier run as it was.
+    # All tables are built before the first is written: a failing stage leaves the earlier tables whole.
     tables: dict[str, pa.Table] = {}
-    counts: dict[str, dict[str, int]] = {}
-    for split in ("train", "validation", "test"):
-        rows = [{"row_id": row.row_id, **row.values} for row in labelled.rows[split]]
+    for split in SPLITS:
+        rows = [labelled_row(row) for row in labelled.rows[split]]
         tables[f"labelled/{split}"] = table_of(rows, LABELLED)
-        counts[split] = {
-            name: sum(row["label"] == name for row in rows) for name in settings.labels.names
-        }
-    sources_of_rows: list[dict[str, Any]] = []
+    source_numbers: list[GeneralSourceRow] = []
     for split in ("train", "test"):
-        by_source = {
-            number: [(row.row_id, row.values) for row in checked.rows[split]]
-            for number, checked in zip(to_check, general, strict=True)
-        }
-        for number, splits in made_by_program.items():
-            by_source[number] = [(f"{split}-{row.number:06d}", row.values) for row in splits[split]]
-        rows = [
-            {**values, "row_id": f"general{number}-{row_id}", "source_number": number}
-            for number in range(len(general_sources))
-            for row_id, values in by_source[number]
+        numbered = numbered_rows(general, tasks, split)
+        tables[f"general/{split}"] = table_of([row for _, row in numbered], GENERAL)
+        source_numbers += [
+            {"row_id": row["row_id"], "source_number": number} for number, row in numbered
         ]
-        tables[f"general/{split}"] = table_of(rows, GENERAL)
-        sources_of_rows += rows
-    tables["general_sources"] = table_of(sources_of_rows, GENERAL_SOURCES)
-    aside = [
-        {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
-        for checked in (labelled, *general)
-        for row in checked.aside
-    ]
-    tables["rejected"] = table_of(aside, REJECTED)
-    raters = rate(labelled, settings.sources.labelled, settings.seed)
-    tables["raters"] = table_of(raters, RATERS)
+    tables["general_sources"] = table_of(source_numbers, GENERAL_SOURCES)
+    aside = [row for checked in (labelled, *general.values()) for row in checked.aside]
+    tables["rejected"] = table_of([rejected_row(row) for row in aside], REJECTED)
+    tables["raters"] = table_of(rater_rows(labelled, sources.labelled.bands, seed), RATERS)
+    account = account_of(
+        labelled, list(general.values()), list(tasks.values()), settings.labels.names
+    )
 
-    contradicting = contradictions(labelled)
-    n_test = len(labelled.rows["test"])
-    account = {
-        "labelled": labelled.account,
-        "general": {f"source_{at}": checked.account for at, checked in enumerate(general)},
-        "tasks": {
-            f"source_{at}": {split: {"out": len(rows)} for split, rows in splits.items()}
-            for at, splits in enumerate(made_by_program.values())
-        },
-        "labels": counts,
-        "contradictions": contradicting,
-        "n_test": n_test,
-        "smallest_difference": what_can_show(n_test),
-    }
     for name, table in tables.items():
         write_table(PREPARED / f"{name}.parquet", table)
     write_json(Path("metrics/prepare.json"), account)
     write_log("prepare")
-    if count := contradicting["all"]["rows"]:
-        print(f"labelled: {count} rows repeat a text with another label: rejected.parquet")
-    for split, told in labelled.account.items():
-        print(f"labelled {split}: " + ", ".join(f"{key} {n}" for key, n in told.items() if n))
+    print_account(labelled)
 
 
 def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Checked:
-    """Check and split the labelled rows of `source`."""
+    """The labelled rows of `source`, checked, split and free of leaks."""
     raw = row_source(source).load(seed)
     check = labelled_check([row for rows in raw.values() for row in rows], source)
     shares = {"validation": source.validation_share, "test": source.test_share}
-    missing = {split: share for split, share in shares.items() if share and split not in raw}
-    checked = check_splits(raw, check, missing, seed)
+    split_off = {split: share for split, share in shares.items() if share and split not in raw}
+    checked = check_splits(raw, check, split_off, seed)
     remove_leaks([checked], similarity)
     take_rows(checked, dict(source.take), seed)
     return checked
 
 
-def prepare_general(sources: Sequence[GeneralTable], similarity: float, seed: int) -> list[Checked]:
-    """Check and split general instructions, free of leaks between sources; none for validation."""
-    found = []
-    for source in sources:
+def prepare_general(
+    sources: Mapping[int, GeneralTable], similarity: float, seed: int
+) -> dict[int, Checked]:
+    """{number: rows} of each source, checked, split, free of leaks across all sources."""
+    prepared: dict[int, Checked] = {}
+    for number, source in sources.items():
         raw = row_source(source).load(seed)
         check = general_check([row for rows in raw.values() for row in rows], source)
-        missing = {"test": source.test_share} if source.test_share and "test" not in raw else {}
-        found.append(check_splits(raw, check, missing, seed))
-    remove_leaks(found, similarity)
-    for source, checked in zip(sources, found, strict=True):
-        take_rows(checked, dict(source.take), seed)
-    return found
+        split_off = {"test": source.test_share} if source.test_share and "test" not in raw else {}
+        prepared[number] = check_splits(raw, check, split_off, seed)
+    remove_leaks(list(prepared.values()), similarity)
+    for number, source in sources.items():
+        take_rows(prepared[number], dict(source.take), seed)
+    return prepared
 
 
-def rate(labelled: Checked, source: LabelledSource, seed: int) -> list[dict[str, Any]]:
-    """Of every row that has ratings: how many raters agree with its label, and would others."""
-    generator = np.random.default_rng(seed)
+def load_tasks(source: TasksSource, seed: int) -> dict[str, list[GeneralRow]]:
+    """{split: rows} of the tasks that a program makes."""
+    return {
+        split: [
+            {
+                "row_id": f"{split}-{row.number:06d}",
+                "instruction": row.values["instruction"],
+                "input": row.values["input"],
+                "output": row.values["output"],
+                "family": row.values["family"],
+            }
+            for row in rows
+        ]
+        for split, rows in row_source(source).load(seed).items()
+    }
+
+
+def numbered_rows(
+    general: Mapping[int, Checked], tasks: Mapping[int, dict[str, list[GeneralRow]]], split: str
+) -> list[tuple[int, GeneralRow]]:
+    """(source number, row) of every general row of a split, in the order of the sources.
+
+    The source number begins each row id, so that row ids are unique.
+    """
+    by_source = {
+        number: [general_row(row) for row in checked.rows[split]]
+        for number, checked in general.items()
+    }
+    by_source |= {number: rows_by_split[split] for number, rows_by_split in tasks.items()}
     return [
-        {
-            "row_id": row.row_id,
-            "split": split,
-            **count_raters(row.ratings, row.stratum, source.bands),
-            "turned": turned_share(row.ratings, row.stratum, source.bands, generator),
-        }
-        for split, rows in labelled.rows.items()
+        (number, {**row, "row_id": f"general{number}-{row['row_id']}"})
+        for number, rows in sorted(by_source.items())
         for row in rows
-        if row.ratings
     ]
 
 
-def what_can_show(n: int) -> float | None:
-    """The smallest difference of accuracy that n test rows show; a warning where that is large.
+def account_of(
+    labelled: Checked,
+    general: Sequence[Checked],
+    tasks: Sequence[dict[str, list[GeneralRow]]],
+    labels: Sequence[str],
+) -> dict[str, Any]:
+    """The content of `metrics/prepare.json`: every row by source, split and fate; the rows by label."""
+    counts = {
+        split: Counter(row.values["label"] for row in rows) for split, rows in labelled.rows.items()
+    }
+    n_test = len(labelled.rows["test"])
+    return {
+        "labelled": labelled.account,
+        "general": {f"source_{number}": checked.account for number, checked in enumerate(general)},
+        "tasks": {
+            f"source_{number}": {split: {"out": len(rows)} for split, rows in by_split.items()}
+            for number, by_split in enumerate(tasks)
+        },
+        "labels": {split: {name: counts[split][name] for name in labels} for split in SPLITS},
+        "contradictions": contradictions(labelled),
+        "n_test": n_test,
+        "smallest_difference": detectable_difference(n_test),
+    }
 
-    With 80% power, by the exact McNemar test at 5%, of systems that disagree on a tenth of the rows.
+
+def detectable_difference(n: int) -> float | None:
+    """The smallest difference in accuracy that n test rows can show; None if they can show none.
+
+    Power 80%, exact McNemar test at 5%, for two systems that disagree on a tenth of the rows. Prints a
+    warning if the difference is above 5 points.
     """
     smallest = smallest_difference(n, DISAGREEING)
     if smallest is not None:
-        print(f"{n} test rows show a difference of accuracy from {100 * smallest:.1f} points on")
+        print(
+            f"{n} test rows can show differences in accuracy of {100 * smallest:.1f} points or more"
+        )
     if smallest is None or smallest > LARGE:
         enough = next(
-            more for more in range(n, 10**6, 10) if power(more, DISAGREEING, LARGE) >= 0.8
+            rows for rows in range(n, 10**6, 10) if power(rows, DISAGREEING, LARGE) >= POWER
         )
-        shown = "none at all" if smallest is None else f"none under {100 * smallest:.1f} points"
+        shown = (
+            "no difference"
+            if smallest is None
+            else f"no difference under {100 * smallest:.1f} points"
+        )
         print(
-            f"WARNING: {n} test rows are few: of two systems that disagree on a tenth of them, {shown} "
-            f"will show as a difference. For {100 * LARGE:.0f} points it takes about {enough} test rows: "
-            "raise sources.labelled.test_share or take.test.",
+            f"WARNING: {n} test rows are few: if two systems disagree on a tenth of the rows, {shown} in "
+            f"accuracy can be shown. About {enough} test rows can show {100 * LARGE:.0f} points: raise "
+            "sources.labelled.test_share or take.test.",
             file=sys.stderr,
         )
     return smallest
+
+
+def print_account(labelled: Checked) -> None:
+    """Print how many labelled rows contradict another row, and every split's count of rows by fate."""
+    if count := contradictions(labelled)["all"]["rows"]:
+        print(f"labelled: {count} rows repeat a text with a different label: see rejected.parquet")
+    for split, account in labelled.account.items():
+        counts = ", ".join(f"{fate} {count}" for fate, count in account.items() if count)
+        print(f"labelled {split}: {counts}")
 
 
 if __name__ == "__main__":

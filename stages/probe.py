@@ -1,7 +1,8 @@
-"""A free rival: logistic regression on what the original model already holds of each row.
+"""A linear probe: logistic regression on the original model's hidden states at the end of each prompt.
 
-It reads the hidden state at the end of the prompt, on the same training rows as the tuned models: was
-fine-tuning needed at all, or only a linear map? (A linear probe: Alain and Bengio, 2016.)
+The probe is trained on the same rows as the tuned systems and costs no fine-tuning. If the probe is as
+accurate as a tuned system, the original model already contained what fine-tuning added. (Alain and
+Bengio, 2016.)
 """
 
 from pathlib import Path
@@ -16,10 +17,10 @@ from lm.answering import answer_prompts
 from lm.base import load_base, load_tokenizer, make_repeatable
 from lm.processes import is_sharded
 from prompts.encode import Encoder
-from rows.answers import STATES
-from rows.instructions import INSTRUCTIONS
+from rows.answers import HiddenState
+from rows.instructions import InstructionRow, label_of
 from rows.predictions import PREDICTIONS, label_rows, write_labelled_predictions
-from rows.tables import read_table
+from rows.tables import read_typed_rows
 from settings.read import read_settings
 from stats.classifiers import log_probabilities, state_classifier
 from stats.confusion import classification_metrics
@@ -34,27 +35,35 @@ def main() -> None:
         "seed", "prompt_format", "labels", "precision", "evaluate.batch_size", "launch"
     )
     make_repeatable(settings.seed, settings.precision.deterministic)
-    names, size = settings.labels.names, settings.evaluate.batch_size
+    names, batch_size = settings.labels.names, settings.evaluate.batch_size
+    train = read_typed_rows(ROWS / "train.parquet", InstructionRow)
+    test = read_typed_rows(ROWS / "test.parquet", InstructionRow)
 
-    # The states of the test rows were read when the original model answered them.
-    read = read_table(PREDICTIONS / "original_pretrained/states.parquet", STATES)
-    unseen = np.array(read["state"].to_pylist(), dtype=np.float32)
-    train = read_table(ROWS / "train.parquet", INSTRUCTIONS)
+    # The stage `evaluate` saved the states of the test rows when the original model answered them.
+    test_states = read_typed_rows(PREDICTIONS / "original_pretrained/states.parquet", HiddenState)
+    row_ids = [row["row_id"] for row in test]
+    assert row_ids == [row["row_id"] for row in test_states]
+
+    # The original model reads the training prompts.
     encoder = Encoder(load_tokenizer(BASE), settings.prompt_format)
     spread = "auto" if is_sharded(settings.launch) else None
     model = load_base(BASE, settings.precision, spread).eval()
-    prompts = [encoder.prompt(text) for text in train["prompt"].to_pylist()]
-    answers = answer_prompts(model, encoder, prompts, None, 0, size, f"{SYSTEM} train")
-    states = np.array([answer.state.tolist() for answer in answers], dtype=np.float32)
+    prompts = [encoder.prompt(row["prompt"]) for row in train]
+    answers = answer_prompts(model, encoder, prompts, None, 0, batch_size, f"{SYSTEM} train")
+    train_states = [answer.state.tolist() for answer in answers]
 
-    probe = state_classifier().fit(states, train["label"].to_pylist())
-    scores = log_probabilities(probe, unseen, names)
-    guesses = [names[at] for at in scores.argmax(1)]
-    test = read_table(ROWS / "test.parquet", INSTRUCTIONS)
-    row_ids, expected = test["row_id"].to_pylist(), test["label"].to_pylist()
-    assert row_ids == read["row_id"].to_pylist()
-    write_labelled_predictions(SYSTEM, label_rows(row_ids, expected, guesses, scores.tolist()))
-    metrics = classification_metrics(expected, guesses, settings.labels)
+    # Shapes: states (rows, hidden size), scores (rows, labels).
+    probe = state_classifier().fit(
+        np.array(train_states, dtype=np.float32), [label_of(row) for row in train]
+    )
+    states = np.array([row["state"] for row in test_states], dtype=np.float32)
+    scores = log_probabilities(probe, states, names)
+
+    predicted = [names[place] for place in scores.argmax(1)]
+    expected = [label_of(row) for row in test]
+    predictions = label_rows(row_ids, expected, predicted, scores.tolist())
+    write_labelled_predictions(SYSTEM, predictions)
+    metrics = classification_metrics(expected, predicted, settings.labels)
     write_json(Path(f"metrics/evaluate/{SYSTEM}.json"), metrics)
     write_log("probe")
     print(f"{SYSTEM}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")

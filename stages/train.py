@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _save(tuned: Any, folder: Path) -> None:
-    """Write the adapter to `folder`, all or nothing."""
+    """Write the adapter to `folder`, complete or not at all; the first process alone writes."""
     if RANK:
         return
     partial = folder.with_name(f".{folder.name}.partial")
@@ -96,9 +96,10 @@ def _save(tuned: Any, folder: Path) -> None:
 
 
 def _encode(path: Path, encoder: Encoder, max_length: int) -> list[Example]:
+    """The token ids of a table's rows. Raises `StudyError` for no row and for a row that is too long."""
     rows = read_table(path, INSTRUCTIONS)
     if not len(rows):
-        raise StudyError(f"{path}: has no row to train on")
+        raise StudyError(f"{path}: contains no row to train on")
     prompts, completions = rows["prompt"].to_pylist(), rows["completion"].to_pylist()
     examples = [encoder.example(*pair) for pair in zip(prompts, completions, strict=True)]
     require_lengths(examples, rows["row_id"].to_pylist(), max_length)
@@ -106,10 +107,10 @@ def _encode(path: Path, encoder: Encoder, max_length: int) -> list[Example]:
 
 
 def _point_at(tuned: Any, base: Path) -> None:
-    """Let the adapter's settings be the same bytes everywhere: base by its path, modules in order."""
+    """Make the adapter's settings equal bytes on every machine: path of the base model, sorted modules."""
     for config in tuned.peft_config.values():
         config.base_model_name_or_path = str(base)
-        config.target_modules = sorted(config.target_modules)  # a set, in another order each time
+        config.target_modules = sorted(config.target_modules)  # the order of a set varies
 
 
 def _csv(losses: list[tuple[int, float]]) -> str:

@@ -430,6 +430,19 @@ def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run_command
 
 
+@pytest.fixture(scope="session")
+def threads_change_bits() -> bool:
+    """Whether this processor gives other last bits with two threads than with one: AMD's does."""
+    code = "import runtime; from lm.fingerprint import fingerprint; print(fingerprint())"
+    one, two = (
+        run_command(
+            REPO, "python", "-c", code, PYTHONPATH=str(REPO / "stages"), OMP_NUM_THREADS=threads
+        ).stdout
+        for threads in ("1", "2")
+    )
+    return one != two
+
+
 @pytest.fixture
 def toy_model(toy_base: Path) -> Any:
     """The toy model in memory, its weights and those alone taking gradients."""

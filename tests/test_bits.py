@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from lm.fingerprint import differing
-
 pytestmark = pytest.mark.faults
 
 REPO = Path(__file__).resolve().parents[1]
@@ -47,9 +45,9 @@ def _train(run_in: Command, study: Path, threads: int) -> dict[str, str]:
 
 
 def test_its_adapter_has_the_same_bytes_with_one_thread_and_with_two(
-    few_rows: Path, run_in: Command
+    few_rows: Path, run_in: Command, threads_change_bits: bool
 ) -> None:
-    if differing():
+    if threads_change_bits:
         pytest.skip("this processor's arithmetic depends on the number of threads")
     one = _train(run_in, few_rows, 1)
     assert {"adapter_model.safetensors", "train.csv", "train_sentiment.json"} <= one.keys()

@@ -12,14 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prepare import rate, what_can_show
-from rows.checks import SPLITS, Checked, check_splits, labelled_check
+from prepare import detectable_difference
 from rows.instructions import INSTRUCTIONS
+from rows.judging import labelled_check
 from rows.prepared import GENERAL, GENERAL_SOURCES, LABELLED, RATERS, REJECTED
+from rows.raters import rater_rows
 from rows.reading import RawRow
+from rows.row import SPLITS, Checked
+from rows.splitting import check_splits
 from settings.sources import LabelledFiles
 from stats.power import power, smallest_difference
-from tasks.families import FAMILIES, make_tasks
+from tasks.drawing import make_tasks
+from tasks.families import FAMILIES
 
 Change = Callable[[Path, str, object], None]
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,7 +52,7 @@ OUTPUTS = {
 }
 
 
-def made_in(folder: Path, make_study: Callable[[Path], None], run_stage: RunStage) -> Path:
+def run_data_stages(folder: Path, make_study: Callable[[Path], None], run_stage: RunStage) -> Path:
     """Run the data stages of a new small study, in a process that hashes in its own way."""
     make_study(folder)
     for number, stage in enumerate(STAGES):
@@ -67,7 +71,7 @@ def made(
     run_stage: RunStage,
 ) -> Path:
     """A small study whose data stages have run."""
-    return made_in(tmp_path_factory.mktemp("made"), make_study, run_stage)
+    return run_data_stages(tmp_path_factory.mktemp("made"), make_study, run_stage)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -115,9 +119,9 @@ def test_the_account_of_every_row_adds_up(made: Path) -> None:
     assert train["leaks"] + validation["leaks"] == 1
     assert (train["out"], test["out"]) == (80, 30)
     parts = [*account["labelled"].items(), *account["general"]["source_0"].items()]
-    for split, told in parts:
-        kept = sum(count for kind, count in told.items() if kind not in ("in", "moved_in"))
-        assert told["in"] + told["moved_in"] == kept, split
+    for split, counts in parts:
+        leaving = sum(count for fate, count in counts.items() if fate not in ("in", "moved_in"))
+        assert counts["in"] + counts["moved_in"] == leaving, split
     for split in SPLITS:
         rows = rows_of(made / f"data/prepared/labelled/{split}.parquet")
         assert account["labelled"][split]["out"] == len(rows)
@@ -155,8 +159,8 @@ def test_no_row_stands_in_two_splits(made: Path) -> None:
             for row in rows_of(path)
         ]
         assert len({row["row_id"] for row in rows}) == len(rows)
-        said = [(row[text], row.get("input")) for row in rows]
-        assert len(set(said)) == len(said)
+        texts = [(row[text], row.get("input")) for row in rows]
+        assert len(set(texts)) == len(texts)
 
 
 def test_families_kept_for_evaluation_are_in_no_training_row(made: Path) -> None:
@@ -239,8 +243,8 @@ def test_a_mix_holds_every_labelled_row_and_the_general_ones_asked_for_once(made
     general = rows_of(made / "data/instructions/general/train.parquet")
     mixed = rows_of(made / "data/mixed/train.parquet")
     assert len({row["row_id"] for row in mixed}) == len(mixed) == len(labelled) + 20
-    for kind, there in (("labelled", labelled), ("general", general)):
-        known = {row["row_id"]: row for row in there}
+    for kind, rows in (("labelled", labelled), ("general", general)):
+        known = {row["row_id"]: row for row in rows}
         assert all(known[row["row_id"]] == row for row in mixed if row["task"] == kind)
     # Interleaved: no half is of one task.
     halves = [{row["task"] for row in part} for part in (mixed[:50], mixed[50:])]
@@ -253,7 +257,7 @@ def test_two_runs_give_the_same_bytes_however_python_hashes(
     make_study: Callable[[Path], None],
     run_stage: RunStage,
 ) -> None:
-    again = made_in(tmp_path / "another", make_study, run_stage)
+    again = run_data_stages(tmp_path / "another", make_study, run_stage)
     for name in [*OUTPUTS, "metrics/prepare.json"]:
         assert (made / name).read_bytes() == (again / name).read_bytes(), name
     # What the clock decides stands apart.
@@ -387,34 +391,34 @@ def test_raters_are_counted_for_every_row_that_has_ratings() -> None:
         for at, (mean, each) in enumerate(zip((1, -2, 1, 1), ratings, strict=True), start=1)
     ]
     checked = check_splits({"train": raw}, labelled_check(raw, source), {}, 1)
-    first, second = rate(checked, source, 1)
-    assert first.pop("turned") == pytest.approx(4 / 27, abs=0.045)  # of 27 panels
+    first, second = rater_rows(checked, source.bands, 1)
     assert first == {
         "row_id": "train-000001",
         "split": "train",
         "raters": 3,
         "named": 3,
         "agreeing": 2,
+        "turned": pytest.approx(4 / 27, abs=0.045),  # of 27 panels
     }
     assert (second["raters"], second["agreeing"], second["turned"]) == (2, 2, 0)
     agreements = [row.values["agreement"] for row in checked.rows["train"]]
     assert agreements == [2 / 3, 1, None, None]
-    assert rate(Checked(), source, 1) == []
+    assert rater_rows(Checked(), source.bands, 1) == []
 
 
-def test_a_small_test_set_is_warned_of_with_the_rows_that_would_do(
+def test_a_small_test_set_is_warned_about_with_the_number_of_rows_needed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert what_can_show(1000) == smallest_difference(1000, 0.1)
-    told = capsys.readouterr()
-    assert "1000 test rows show a difference of accuracy from 2.9 points on" in told.out
-    assert not told.err
-    for n, shown in ((5, "none at all"), (100, "none under ")):
-        what_can_show(n)
+    assert detectable_difference(1000) == smallest_difference(1000, 0.1)
+    output = capsys.readouterr()
+    assert "1000 test rows can show differences in accuracy of 2.9 points or more" in output.out
+    assert not output.err
+    for n, shown in ((5, "no difference in accuracy can"), (100, "no difference under ")):
+        detectable_difference(n)
         warning = capsys.readouterr().err
         assert warning.startswith(f"WARNING: {n} test rows are few")
         assert shown in warning
-        enough = int(warning.split("about ")[1].split(" ")[0])
+        enough = int(warning.split("About ")[1].split(" ")[0])
         assert power(enough, 0.1, 0.05) >= 0.8 > power(enough - 10, 0.1, 0.05)
 
 
@@ -561,24 +565,24 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
     ),
     # templates
     ("no templates", "instructify", remove(TEMPLATES), [f"{TEMPLATES}: no such file"]),
-    ("no pool", "instructify", write(TEMPLATES, "a: 1"), ["must hold a list under templates:"]),
+    ("no pool", "instructify", write(TEMPLATES, "a: 1"), ["must contain a list under templates:"]),
     (
-        "drops the row",
+        "the row's text is missing",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.input", ""),
-        [f"{TEMPLATES}: template classify: drops the row"],
+        [f"{TEMPLATES}: template classify: the row's text is missing"],
     ),
     (
         "loop",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.input", "{% for a in text %}{{ a }}{% endfor %}"),
-        ["template classify: input: may hold text and {{ labels }}, {{ text }} alone"],
+        ["template classify: input: may contain only text and {{ labels }}, {{ text }}"],
     ),
     (
         "label told",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.instruction", "It is {{ label }}"),
-        ["template classify: instruction: may hold text and"],
+        ["template classify: instruction: may contain only text and"],
     ),
     (
         "one answer",
@@ -590,7 +594,7 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
         "same id",
         "instructify",
         set_to(TEMPLATES, f"{TEMPLATE}.id", "question"),
-        ["the id question stands twice"],
+        ["the id question occurs twice"],
     ),
     # what an earlier stage should have left
     (
@@ -609,7 +613,7 @@ MISTAKES: list[tuple[str, str, Spoil, list[str]]] = [
         "too few",
         "mix",
         set_to("params.yaml", "mix.general_rows", 9999),
-        ["params.yaml: mix asks for 9999 general instructions, the sources give 42"],
+        ["params.yaml: mix asks for 9999 general instructions, the sources have 42"],
     ),
 ]
 

@@ -79,4 +79,4 @@ def test_a_package_that_is_not_there_is_missed_without_a_network(
         prepare, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "pip could not fetch its sdist" in done.stderr
+    assert "pip could not fetch the sdist" in done.stderr

@@ -7,11 +7,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from runtime.hashing import sha256_of
+
 import pyarrow.parquet as pq
 import pytest
 import yaml
-
-from fetch.packages import sha256_of
 
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("INSTRUCT_UPLIFT_SHARED_DATA", REPO.parent / "shared/data"))

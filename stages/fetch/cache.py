@@ -1,17 +1,19 @@
-"""Where fetched files are kept: the study's `.cache/`, which its experiments share."""
+"""Where fetched files are stored: the study's `.cache/`, which its experiments share."""
 
-import fcntl
-import os
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 
 def study_cache(name: str) -> Path:
     """The folder `.cache/NAME` of the study.
 
-    `dvc exp run --temp` and `--queue` run an experiment in a copy of the study below its
-    `.dvc/tmp/exps`, without what git ignores: there it is the study's own, so nothing is fetched twice.
+    `dvc exp run --temp` and `--queue` run an experiment in a copy of the study below the study's
+    `.dvc/tmp/exps`, without the files that git ignores. An experiment uses the cache of its study, so
+    nothing is fetched twice.
     """
     for folder in Path.cwd().parents:
         if folder.parts[-3:] == (".dvc", "tmp", "exps"):
@@ -21,11 +23,15 @@ def study_cache(name: str) -> Path:
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Make `folder` and hold it for this process alone: another one waits until this one is done."""
+    """Make `folder` and hold it for this process alone: another process waits until this one is done."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with FileLock(lock_file(folder)):
         yield
-    finally:
-        os.close(descriptor)
+
+
+def lock_file(folder: Path) -> Path:
+    """The file that is locked while `folder` is held: it stays, so not in a folder of outputs."""
+    locks = study_cache("locks")
+    locks.mkdir(parents=True, exist_ok=True)
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return locks / f"{folder.name}-{place}.lock"

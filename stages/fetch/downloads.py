@@ -1,4 +1,4 @@
-"""A file at a URL: fetched once, taken up again where a download was cut, and held to its checksum."""
+"""A file at a URL: fetched once, with interrupted downloads resumed and the checksum verified."""
 
 import hashlib
 import json
@@ -10,28 +10,26 @@ from urllib.parse import urlsplit
 
 from runtime.errors import StudyError
 from runtime.files import write_json
-from runtime.progress import BAR_SECONDS
+from runtime.hashing import sha256_of
+from runtime.progress import progress_bar
 
 import httpx2
-from tqdm import tqdm
 
 from fetch.cache import hold, study_cache
-from fetch.packages import sha256_of
 
-# The sha256 of every file that was fetched from a URL without one in the profile, as it was at its
-# first load: in git, so that all clones hold later loads against it. No stage reads it as data (the
-# URL already names a commit), so it is no dep of a stage, and no out of one.
+# The sha256 of every URL without a sha256 in the profile, recorded at the first download and tracked by
+# git: all clones verify later downloads. It is no dependency of a stage, because no stage reads it as data.
 CHECKSUMS = Path("data/checksums.json")
 
-TRIES = 4  # in a row without a byte, once a download has begun
+TRIES = 4  # connections in a row without a new byte, once a download has begun
 TIMEOUT = httpx2.Timeout(10, read=30)  # seconds
 
 
 def fetch_file(url: str, sha256: str | None) -> Path:
-    """Give the file at `url`, from `.cache/files/` or, the first time, from the network.
+    """The path of the file at `url` in `.cache/files/`; the first call downloads it.
 
-    `sha256` pins its content; without one, that of the first load is recorded and held from then on.
-    Raises `StudyError` where the file cannot be had or is another one.
+    `sha256` pins the content. Without it, the sha256 of the first download is recorded and required from
+    then on. Raises `StudyError` if the download fails or the sha256 differs.
     """
     folder = study_cache("files") / hashlib.sha256(url.encode()).hexdigest()[:16]
     with hold(folder):
@@ -42,36 +40,36 @@ def _fetch(url: str, sha256: str | None, file: Path) -> Path:
     recorded = _recorded()
     pinned = sha256 or recorded.get(url)
     if file.is_file():
-        found = sha256_of(file)
-        if pinned == found:
+        if pinned == sha256_of(file):
             return file
-        file.unlink()  # damaged, or not ours to vouch for: fetch it again
+        file.unlink()  # damaged, or without a recorded sha256
     partial = file.with_name(f".{file.name}.partial")
     try:
         download(url, partial)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise StudyError(
-            f"{url}: cannot be fetched ({told(error)}): is the address right, the network up? What "
-            "has come is kept, and the stage goes on from there when it is run again"
+            f"{url}: cannot be fetched ({in_short(error)}): check the address and the network, then "
+            "run the stage again: the download continues where it stopped"
         ) from None
-    found = sha256_of(partial)
-    if pinned not in (None, found):
+    actual = sha256_of(partial)
+    if pinned not in (None, actual):
         partial.unlink()
         where = "the profile" if sha256 else CHECKSUMS
         raise StudyError(
-            f"{url}: has the sha256 {found}, not {pinned} as in {where}: the file changed or was "
-            f"damaged on its way; run the stage again, or correct {where} if the change is meant"
+            f"{url}: the sha256 is {actual}, not {pinned} as in {where}: the file changed or was damaged "
+            f"in the download; run the stage again, or correct {where} if the change is intended"
         )
     partial.replace(file)
     if pinned is None:
-        write_json(CHECKSUMS, dict(sorted({**recorded, url: found}.items())))
+        write_json(CHECKSUMS, dict(sorted({**recorded, url: actual}.items())))
         print(
-            f"{url}: its sha256 is recorded in {CHECKSUMS} and held from now on: commit that file"
+            f"{url}: its sha256 is recorded in {CHECKSUMS} and required from now on: commit this file"
         )
     return file
 
 
 def _recorded() -> dict[str, str]:
+    """The recorded sha256 by URL. Raises `StudyError` for an unreadable file."""
     try:
         content = json.loads(CHECKSUMS.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -86,28 +84,28 @@ def _recorded() -> dict[str, str]:
 def download(
     url: str, partial: Path, size: int | None = None, headers: Mapping[str, str] | None = None
 ) -> None:
-    """Append to `partial` the bytes of `url` that it lacks, showing progress.
+    """Append the missing bytes of `url` to `partial`, with a progress bar.
 
-    What never changes stands at `url`, of `size` bytes where that is known. A connection that breaks
-    is taken up again; after `TRIES` without a byte, or at once if none has come at all, the error of
-    httpx2 is raised and `partial` keeps what it has. Raises `StudyError` where the disk is full.
+    The content of `url` never changes; `size` is its bytes, if known. A broken connection is opened again.
+    The error of httpx2 is raised after `TRIES` connections without a byte, or at once if no byte arrived
+    at all; `partial` keeps its bytes. Raises `StudyError` if the disk is full.
     """
     name = Path(urlsplit(url).path).name
-    first = have = _size(partial)
-    if size is not None and have > size:
+    size_before = done = _size(partial)
+    if size is not None and done > size:
         partial.unlink()
-        first = have = 0
+        size_before = done = 0
     failures = 0
-    while have != size:
+    while done != size:
         try:
-            _append(url, partial, have, size, headers or {})
+            _append(url, partial, done, size, headers or {})
             return
         except httpx2.TransportError as error:
-            failures = failures + 1 if _size(partial) <= have else 1
-            have = _size(partial)
-            if have == first or failures >= TRIES:
+            failures = failures + 1 if _size(partial) <= done else 1
+            done = _size(partial)
+            if done == size_before or failures >= TRIES:
                 raise
-            print(f"{name}: the connection broke ({told(error)}); going on", flush=True)
+            print(f"{name}: the connection broke ({in_short(error)}); continuing", flush=True)
             time.sleep(failures)
         except OSError as error:
             raise StudyError(f"{partial}: cannot be written: {error.strerror}") from None
@@ -116,6 +114,7 @@ def download(
 def _append(
     url: str, partial: Path, have: int, size: int | None, headers: Mapping[str, str]
 ) -> None:
+    name = Path(urlsplit(url).path).name
     wanted = {**headers, "Accept-Encoding": "identity"}
     if have:
         wanted["Range"] = f"bytes={have}-"
@@ -124,7 +123,9 @@ def _append(
     ) as response:
         if url.startswith("https:") and response.url.scheme != "https":
             raise httpx2.UnsupportedProtocol(f"redirected to {response.url}")
-        if have and response.status_code == 416:  # the file ends before what is there: not its part
+        if (
+            have and response.status_code == 416
+        ):  # the partial file is longer than the file at the URL
             partial.unlink()
             return _append(url, partial, 0, size, headers)
         if response.is_error:
@@ -135,14 +136,7 @@ def _append(
         total = int(length) + (have if resumed else 0) if length else size
         with (
             partial.open("ab" if resumed else "wb") as file,
-            tqdm(
-                desc=Path(urlsplit(url).path).name,
-                total=total,
-                initial=have if resumed else 0,
-                unit="B",
-                unit_scale=True,
-                mininterval=BAR_SECONDS,
-            ) as bar,
+            progress_bar(total, name, "B", done=have if resumed else 0) as bar,
         ):
             for block in response.iter_bytes():
                 file.write(block)
@@ -150,16 +144,16 @@ def _append(
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise `StudyError` where the disk that `folder` is on has fewer than `needed` bytes free."""
+    """Raise `StudyError` if the disk of `folder` has fewer than `needed` free bytes. `what`: their owner."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StudyError(
-            f"{what}: needs {needed / 1e9:.1f} GB on the disk, {folder} has {free / 1e9:.1f} GB free: "
-            "make room, or run the study on a larger disk"
+            f"{what}: needs {needed / 1e9:.1f} GB on the disk of {folder}, where {free / 1e9:.1f} GB are "
+            "free: make room, or run the study on a larger disk"
         )
 
 
-def told(error: Exception) -> str:
+def in_short(error: Exception) -> str:
     """An error of httpx2 in a few words."""
     if isinstance(error, httpx2.HTTPStatusError):
         return f"status {error.response.status_code}"

@@ -1,6 +1,6 @@
-"""Repositories on the Hugging Face Hub: what one holds at a revision, or why it cannot be had.
+"""Repositories on the Hugging Face Hub: their files at a revision, and messages for refused requests.
 
-`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` are the library's own: it reads them itself.
+huggingface_hub itself reads `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE`.
 """
 
 import fnmatch
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime.errors import StudyError
+from runtime.hashing import sha256_of
 
 import httpx2
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -24,8 +25,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import repo_folder_name
 
-from fetch.downloads import told
-from fetch.packages import sha256_of
+from fetch.downloads import in_short
 
 Kind = Literal["model", "dataset"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -34,10 +34,9 @@ REFUSALS = (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, LocalEntryNo
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file at a commit: its size in bytes, and the hash that its content must have.
+    """A file at a commit: its path, its size in bytes, and the hash of its content.
 
-    `etag` is the SHA-256 of a large file, git's own hash (SHA-1) of a small one, and null where a
-    cache without links does not tell.
+    `etag`: the SHA-256 of a large file, git's SHA-1 of a small file, or None if the cache has no links.
     """
 
     path: str
@@ -45,7 +44,7 @@ class HubFile:
     etag: str | None
 
     def is_whole(self, file: Path) -> bool:
-        """Whether `file` has this size and this content."""
+        """Whether `file` has this size and this hash."""
         if not file.is_file() or file.stat().st_size != self.size:
             return False
         if self.etag is None:
@@ -56,15 +55,15 @@ class HubFile:
 
 
 def place_of(kind: Kind, id: str, revision: str) -> str:
-    """How messages name a repository at a revision."""
+    """The name of a repository at a revision, for messages."""
     short = revision[:8] if COMMIT.fullmatch(revision) else revision
     return f"{'base_model' if kind == 'model' else kind} {id}@{short}"
 
 
 def list_files(kind: Kind, id: str, revision: str) -> tuple[str, list[HubFile]]:
-    """The commit that a revision stands for, and its files: as the Hub says, or else the cache.
+    """The commit of a revision and the commit's files, from the Hub, or else from the library's cache.
 
-    Raises `StudyError` with the way out where neither knows.
+    Raises `StudyError` if neither contains the revision.
     """
     try:
         info = HfApi().repo_info(
@@ -76,28 +75,28 @@ def list_files(kind: Kind, id: str, revision: str) -> tuple[str, list[HubFile]]:
         if cached is None or isinstance(error, RevisionNotFoundError):
             raise refusal from None
         if not constants.HF_HUB_OFFLINE:
-            print(f"{refusal}\nGoing on with what the cache {constants.HF_HUB_CACHE} has of it")
+            print(f"{refusal}\nUsing the files in the cache {constants.HF_HUB_CACHE}")
         return cached
     files = [
-        HubFile(each.rfilename, each.size, each.lfs.sha256 if each.lfs else each.blob_id)
-        for each in info.siblings
+        HubFile(file.rfilename, file.size, file.lfs.sha256 if file.lfs else file.blob_id)
+        for file in info.siblings
     ]
     return info.sha, files
 
 
 def list_cached(kind: Kind, id: str, revision: str) -> tuple[str, list[HubFile]] | None:
-    """The same of what lies in the library's cache, which may be less than the repository has."""
+    """The commit and the files in the library's cache, or None; the cache may lack files."""
     folder = cache_folder(kind, id)
     if not COMMIT.fullmatch(revision):
-        named = folder / "refs" / revision
-        if not named.is_file():
+        ref = folder / "refs" / revision
+        if not ref.is_file():
             return None
-        revision = named.read_text(encoding="utf-8").strip()
+        revision = ref.read_text(encoding="utf-8").strip()
     snapshot = folder / "snapshots" / revision
     files = []
     for file in sorted(snapshot.rglob("*")):
         if file.is_file():
-            # Each links to a blob that is named by its hash; that may be a link itself.
+            # A file is a link to a blob, whose name is its hash; the blob may be a link too.
             etag = file.readlink().name if file.is_symlink() else None
             path = file.relative_to(snapshot).as_posix()
             files.append(HubFile(path, file.stat().st_size, etag))
@@ -105,14 +104,15 @@ def list_cached(kind: Kind, id: str, revision: str) -> tuple[str, list[HubFile]]
 
 
 def cache_folder(kind: Kind, id: str) -> Path:
-    """Where the library keeps the repository, whether or not it does."""
+    """The folder of the repository in the library's cache, which may not exist."""
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=id, repo_type=kind)
 
 
 def fetch_dataset(id: str, commit: str, pattern: str) -> list[tuple[str, Path]]:
-    """The files of a dataset that match `pattern`: their paths there, and where they lie, in order.
+    """The files of a dataset that match `pattern`: (path in the repository, local path), sorted.
 
-    The library fetches what its cache lacks. Raises `StudyError` with the way out.
+    The library fetches the files that its cache lacks. Raises `StudyError` if no file matches, a fetch
+    fails or a file is damaged.
     """
     place = place_of("dataset", id, commit)
     _, files = list_files("dataset", id, commit)
@@ -120,12 +120,12 @@ def fetch_dataset(id: str, commit: str, pattern: str) -> list[tuple[str, Path]]:
     if not wanted:
         if f"{id.split('/')[-1]}.py" in {file.path for file in files}:
             raise StudyError(
-                f"{place}: has a loading script, which is not run, and no file {pattern}: name the "
+                f"{place}: contains no file {pattern}, but a loading script, which is not run: name the "
                 "files that the script reads, as URLs at a commit, with kind: files (as in "
                 "profiles/mistral-7b.yaml)"
             )
-        there = ", ".join(file.path for file in files[:10])
-        raise StudyError(f"{place}: has no file {pattern}; it has {there}")
+        paths = ", ".join(file.path for file in files[:10])
+        raise StudyError(f"{place}: contains no file {pattern}; its files: {paths}")
     try:
         folder = Path(
             snapshot_download(id, repo_type="dataset", revision=commit, allow_patterns=pattern)
@@ -139,14 +139,14 @@ def fetch_dataset(id: str, commit: str, pattern: str) -> list[tuple[str, Path]]:
             (folder / file.path).resolve().unlink(missing_ok=True)
             (folder / file.path).unlink(missing_ok=True)
             raise StudyError(
-                f"{place}: {file.path} was damaged on its way or in the cache, and is removed from "
-                "it: run the stage again to fetch it anew"
+                f"{place}: {file.path} was damaged in the download or in the cache, and is removed from "
+                "the cache: run the stage again"
             )
     return [(path, folder / path) for path in wanted]
 
 
 def refused(error: Exception, kind: Kind, id: str, revision: str) -> StudyError:
-    """What the library's or the Hub's refusal means, and what a person can do about it."""
+    """The message for an error of the library or the Hub: the reason, and the next step."""
     place = place_of(kind, id, revision)
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
@@ -163,24 +163,24 @@ def refused(error: Exception, kind: Kind, id: str, revision: str) -> StudyError:
             )
         case RevisionNotFoundError():
             return StudyError(
-                f"{place}: there is no revision {revision}: give a branch, a tag or a commit hash of "
-                f"{page}/commits/main"
+                f"{place}: the revision {revision} does not exist: name a branch, a tag or a commit hash "
+                f"of {page}/commits/main"
             )
         case RepositoryNotFoundError():
             return StudyError(
-                f"{place}: there is no such repository at {constants.ENDPOINT}, or it is private: "
-                "correct id, or set HF_TOKEN to a token that may read it"
+                f"{place}: the repository does not exist at {constants.ENDPOINT}, or is private: "
+                "correct id, or set HF_TOKEN to a token that may read the repository"
             )
         case HfHubHTTPError() if status == 401:
-            return StudyError(f"{place}: your token is not valid: set HF_TOKEN to another")
+            return StudyError(f"{place}: your token is not valid: set HF_TOKEN to a valid token")
     if constants.HF_HUB_OFFLINE:
         return StudyError(
             f"{place}: not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE is set: unset "
-            "it to fetch it, or name the cache that has it with HF_HOME"
+            "HF_HUB_OFFLINE, or set HF_HOME to a cache that contains the repository"
         )
     if status is not None:
         return StudyError(f"{place}: {constants.ENDPOINT} answers {status}: try again later")
     return StudyError(
-        f"{place}: {constants.ENDPOINT} is not reachable ({told(error)}): are network, proxy and "
-        "HF_ENDPOINT right? What has come is kept: run the stage again to go on"
+        f"{place}: {constants.ENDPOINT} is not reachable ({in_short(error)}): check network, proxy and "
+        "HF_ENDPOINT, then run the stage again: the download continues where it stopped"
     )

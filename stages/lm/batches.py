@@ -1,9 +1,8 @@
-"""Batches by length, with the beginning that all their rows share computed once.
+"""Batches by length. The prefix that all prompts of a batch share is computed once.
 
-Rows are padded on the left, so that the answers of a batch end in the same column and the LM head
-runs on answer positions alone. What all prompts of a batch begin with (headings, the instruction,
-the examples of a few-shot prompt) is run once, as a batch of one; its keys and values serve every
-row, and in training their gradient flows back through it.
+Rows are padded on the left: all answers of a batch end in the same column, so the LM head runs on answer
+positions alone. The shared prefix (headings, the instruction, few-shot examples) runs as a batch of one
+row. Every row uses the prefix's keys and values; in training, gradients flow back through them.
 """
 
 import copy
@@ -20,28 +19,28 @@ from torch.utils.data import Sampler
 from transformers import DynamicCache
 
 IGNORED = -100  # the label of a position that the loss leaves out
-_BEGINNING = 8  # ids that tell one wording from another
-_PASS = 50  # what a pass of the model costs beside its rows, in ids: the weights are read once more
+_BEGINNING = 8  # ids: enough to distinguish the wordings
+_PASS = 50  # the cost of reading the weights in one forward pass, in ids
 
 
 def alike(rows: Sequence[Sequence[int]], batch_size: int) -> list[list[int]]:
-    """Places grouped by how their ids begin: those of one wording share the most in a batch.
+    """Places of rows, grouped by the first ids after the prefix that all rows share.
 
-    A group's rows go on alike for some ids after what all rows share; rows whose beginning is rarer
-    than a batch form the last group.
+    Rows of one wording form one group, so that a batch shares a long prefix. Groups with fewer than
+    `batch_size` rows are joined; the joined group is the last one.
     """
     shared = shared_length(rows) if rows else 0
     groups: dict[tuple[int, ...], list[int]] = {}
-    for at, row in enumerate(rows):
-        groups.setdefault(tuple(row[shared : shared + _BEGINNING]), []).append(at)
+    for place, row in enumerate(rows):
+        groups.setdefault(tuple(row[shared : shared + _BEGINNING]), []).append(place)
     common = [group for group in groups.values() if len(group) >= batch_size]
-    rest = [at for group in groups.values() if len(group) < batch_size for at in group]
+    rest = [place for group in groups.values() if len(group) < batch_size for place in group]
     return [*common, rest] if rest else common
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows that begin with `shared` ids alike: their places in batches, the longest rows first."""
+    """Rows with `shared` equal first ids: the places of the rows by batch, longest rows first."""
 
     shared: int
     batches: list[list[int]]
@@ -53,16 +52,16 @@ def grouped(
     passes: int = 1,
     max_tokens: float = float("inf"),
 ) -> list[Group]:
-    """All rows in groups that begin alike, each cut into batches of at most `batch_size` rows.
+    """Groups of rows with equal first ids, cut into batches of at most `batch_size` rows.
 
-    `passes` is how often the model runs on a batch: once for each generated token, the first of which
-    comes with the prompt. A batch of several rows has at most `max_tokens` ids, padding included.
+    `passes` is the number of forward passes on a batch: one for each generated token; the prompt's pass
+    yields the first token. A batch of several rows has at most `max_tokens` ids, padding included.
     """
     groups = []
     for places in alike(rows, batch_size):
-        shared = shared_length([rows[at] for at in places])
-        order = sorted(places, key=lambda at: (-len(rows[at]), at))
-        lengths = [len(rows[at]) - shared for at in order]
+        shared = shared_length([rows[place] for place in places])
+        order = sorted(places, key=lambda place: (-len(rows[place]), place))
+        lengths = [len(rows[place]) - shared for place in order]
         cuts = _cheapest_cuts(lengths, batch_size, passes, max_tokens)
         groups.append(Group(shared, [order[start:end] for start, end in cuts]))
     return groups
@@ -71,13 +70,12 @@ def grouped(
 def _cheapest_cuts(
     lengths: Sequence[int], batch_size: int, passes: int, max_tokens: float
 ) -> list[tuple[int, int]]:
-    """Cut rows of falling lengths so that the least is computed, padding included.
+    """The (start, end) of each batch, for rows of falling lengths, at the lowest cost in ids.
 
-    The best cut of the first n rows is the best of their last batch's starts (dynamic programming).
+    Dynamic programming: the best cut of the first n rows is the best choice of their last batch.
     """
-    best: list[tuple[int, int]] = [
-        (0, 0)
-    ]  # of the first n rows: cost in ids, start of the last batch
+    # best[n]: the cost of the first n rows in ids, padding included, and the start of the last batch.
+    best: list[tuple[int, int]] = [(0, 0)]
     for end in range(1, len(lengths) + 1):
         best.append(
             min(
@@ -96,13 +94,12 @@ def _cheapest_cuts(
 
 
 class LengthBatches(Sampler[list[int]]):
-    """Batches of places in a seeded order, whose rows begin alike and have alike lengths.
+    """Batches of places in a seeded order; the rows of a batch have similar beginnings and lengths.
 
-    The rows of a group that begins alike are shuffled, cut into pools of 16 batches and sorted by
-    length in each pool, so a batch wastes little padding and still holds rows drawn at random. The
-    batches of each group are spread over the epoch, so that no stretch of it forgets the others.
-    Another order each epoch. Batches without rows follow until `processes`, which take the batches in
-    turn, have equally many.
+    The rows of a group (see `alike`) are shuffled, cut into pools of 16 batches, and sorted by length in
+    every pool: a batch needs little padding and still contains random rows. The batches of every group
+    are spread over the whole epoch. The order differs between epochs. Batches without rows are appended
+    until all `processes`, which take the batches in turn, have the same number of batches.
     """
 
     def __init__(
@@ -110,7 +107,7 @@ class LengthBatches(Sampler[list[int]]):
     ) -> None:
         self.lengths = [len(row) for row in rows]
         self.groups = alike(rows, batch_size)
-        # Accelerate takes an attribute `batch_size` for the size of every batch.
+        # Not `batch_size`: accelerate reads that attribute as the size of every batch.
         self.rows_per_batch, self.seed, self.epoch = batch_size, seed, 0
         self.n_padding = -math.ceil(len(rows) / batch_size) % processes
 
@@ -123,61 +120,62 @@ class LengthBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         generator = random.Random(f"{self.seed}:{self.epoch}")
         placed: list[tuple[float, list[int]]] = []
-        left: list[int] = []
+        leftover: list[int] = []
         for group in self.groups:
             order = generator.sample(group, len(group))
             whole = len(order) - len(order) % self.rows_per_batch
-            left += order[whole:]
+            leftover += order[whole:]
             placed += self._spread(order[:whole], generator)
-        generator.shuffle(left)
-        whole = len(left) - len(left) % self.rows_per_batch
-        placed += self._spread(left[:whole], generator)
+        generator.shuffle(leftover)
+        whole = len(leftover) - len(leftover) % self.rows_per_batch
+        placed += self._spread(leftover[:whole], generator)
         yield from (batch for _, batch in sorted(placed))
-        if left[whole:]:
-            yield left[whole:]
+        if leftover[whole:]:
+            yield leftover[whole:]
         yield from ([] for _ in range(self.n_padding))
 
     def _spread(self, order: list[int], generator: random.Random) -> list[tuple[float, list[int]]]:
-        """Batches of `order` in a random order, each with its place in the epoch, from 0 to 1."""
+        """Batches of `order` in a random order, and the position of every batch in the epoch, 0 to 1."""
         batches = self._sorted_batches(order)
         generator.shuffle(batches)
         start = generator.random()
-        return [((at + start) / len(batches), batch) for at, batch in enumerate(batches)]
+        return [((turn + start) / len(batches), batch) for turn, batch in enumerate(batches)]
 
     def _sorted_batches(self, order: list[int]) -> list[list[int]]:
-        pool = 16 * self.rows_per_batch
-        parts = [order[at : at + pool] for at in range(0, len(order), pool)]
+        size = 16 * self.rows_per_batch
+        pools = [order[start : start + size] for start in range(0, len(order), size)]
         return [
-            ordered[at : at + self.rows_per_batch]
-            for ordered in (sorted(part, key=lambda at: -self.lengths[at]) for part in parts)
-            for at in range(0, len(ordered), self.rows_per_batch)
+            ordered[start : start + self.rows_per_batch]
+            for ordered in (sorted(pool, key=lambda place: -self.lengths[place]) for pool in pools)
+            for start in range(0, len(ordered), self.rows_per_batch)
         ]
 
 
 def shared_length(prompts: Sequence[Sequence[int]]) -> int:
-    """How many ids all prompts begin with alike, at least one of each left over."""
-    shortest = min(map(len, prompts)) - 1
+    """The number of equal first ids of all prompts, at most the shortest prompt's length less 1."""
+    limit = min(map(len, prompts)) - 1
     first = prompts[0]
-    for at in range(shortest):
-        if any(prompt[at] != first[at] for prompt in prompts):
-            return at
-    return shortest
+    for length in range(limit):
+        if any(prompt[length] != first[length] for prompt in prompts):
+            return length
+    return limit
 
 
 def collate(
     prompts: Sequence[list[int]], answers: Sequence[list[int]], pad: int, shared: int
 ) -> dict[str, Tensor]:
-    """Tensors of a batch of B rows: the P = `shared` first ids, N others a row, A answer positions.
+    """The tensors of a batch of B rows.
 
-    `prefix` (P), `input_ids` (B, N) padded on the left, `attention_mask` (B, P + N),
-    `position_ids` (B, N), `labels` (B, 1 + A) of the last positions, `IGNORED` before the answer.
+    P = `shared`, N: the most other ids of a row, A: the most answer ids of a row. `prefix` (P),
+    `input_ids` (B, N) padded on the left, `attention_mask` (B, P + N), `position_ids` (B, N),
+    `labels` (B, 1 + A) of the last positions, `IGNORED` before the answer.
     """
     rows = [prompt[shared:] + answer for prompt, answer in zip(prompts, answers, strict=True)]
     width = max(map(len, rows))
     longest = max(map(len, answers))
     ids = [[pad] * (width - len(row)) + row for row in rows]
     mask = [[1] * shared + [0] * (width - len(row)) + [1] * len(row) for row in rows]
-    # As in any causal model, labels[:, 1:] are what logits[:, :-1] predict: the first is no target.
+    # logits[:, :-1] predict labels[:, 1:], as in any causal model: the first label is no target.
     labels = [[IGNORED] * (1 + longest - len(answer)) + answer for answer in answers]
     attention = torch.tensor(mask)
     return {
@@ -190,7 +188,7 @@ def collate(
 
 
 def begin(model: Any, prefix: Tensor) -> DynamicCache:
-    """Keys and values of the ids (P) that all rows of a batch, or of several, begin with."""
+    """The keys and values of a shared prefix. Shape of `prefix`: (P,), token ids."""
     cache = DynamicCache()
     if len(prefix):
         model(input_ids=prefix[None], past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -200,9 +198,10 @@ def begin(model: Any, prefix: Tensor) -> DynamicCache:
 def forward(
     model: Any, batch: dict[str, Tensor], keep: int, beginning: DynamicCache | None
 ) -> tuple[Tensor, Any]:
-    """Logits (B, keep, V) of the last `keep` positions, and the cache of the whole rows.
+    """The logits of the last `keep` positions, and the cache of the whole rows.
 
-    `beginning` is left as it was; None where nothing is shared and no cache is wanted.
+    Shape of the logits: (B, keep, V). `beginning`: the cache of the prefix, not changed. Without
+    `beginning` the rows have no prefix, and the returned cache is None.
     """
     rows = {key: batch[key] for key in ("input_ids", "attention_mask", "position_ids")}
     if beginning is None:
@@ -219,15 +218,15 @@ def forward(
 def answer_losses(
     model: Any, batch: dict[str, Tensor], beginning: DynamicCache | None = None
 ) -> Tensor:
-    """The negative log-likelihood in nats of each answer token of a batch, row after row.
+    """The negative log-likelihood of every answer token of a batch in nats, row after row.
 
-    Shape: (number of labels that are not `IGNORED`,). The prefix is run here, so that its gradient
-    flows, where `beginning` does not hold its keys and values already.
+    Shape: (number of labels that are not `IGNORED`,). Without `beginning`, the cache of the prefix, the
+    prefix runs here with its gradient.
     """
     labels = batch["labels"]
     if beginning is None and len(batch["prefix"]):
         beginning = begin(model, batch["prefix"])
-    # The logits at one position predict the token at the next.
+    # The logits at a position predict the token at the next position.
     predicts = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED) != IGNORED
     with _head_on(model, predicts):
         logits, _ = forward(model, batch, predicts.shape[1], beginning)
@@ -237,10 +236,10 @@ def answer_losses(
 
 @contextmanager
 def _head_on(model: Any, positions: Tensor) -> Iterator[None]:
-    """Let the LM head see the hidden states of the `positions` (B, T, bool) alone.
+    """Run the LM head on the true `positions` alone. Shape of `positions`: (B, T), bool.
 
-    Its logits are then (number of positions, V), row by row: rows with short answers cost what they
-    hold, not what the longest answer of the batch holds.
+    Shape of the logits: (number of true positions, V), row after row. The cost is that of the answer
+    tokens, without the padding up to the longest answer of the batch.
     """
 
     def choose(_: torch.nn.Module, hidden: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -251,7 +250,7 @@ def _head_on(model: Any, positions: Tensor) -> Iterator[None]:
             else hidden
         )
 
-    bare = getattr(model, "module", model)  # of a model in DistributedDataParallel
+    bare = getattr(model, "module", model)  # DistributedDataParallel wraps the model
     hook = bare.get_output_embeddings().register_forward_pre_hook(choose)
     try:
         yield

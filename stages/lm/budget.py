@@ -1,7 +1,7 @@
-"""What a training will need: parameters, memory, floating-point operations, before a weight is loaded.
+"""Estimates of a training, before weights are loaded: parameters, memory, floating-point operations.
 
-The model is built without memory (on torch's meta device) from its configuration alone, so that
-every count is that of the real architecture.
+The model is built from its configuration on torch's meta device, which needs no memory: all counts are
+counts of the real architecture.
 """
 
 import os
@@ -15,20 +15,20 @@ from transformers.pytorch_utils import Conv1D
 
 from settings.model import Precision, Train
 
-# Bytes of a weight in NF4: half, and an 8-bit scale for each 64 with one of 32 bits for 256 of those
+# Bytes of an NF4 weight: half a byte, an 8-bit scale for 64 weights, and a 32-bit scale for 256 scales
 # (double quantisation, Dettmers et al. 2023, section 3).
 _NF4, _SCALES = 0.5, 1 / 64 + 4 / (64 * 256)
 _BYTES = {"float32": 4, "bfloat16": 2}
-# The share of the matmul peak that a training reaches: published ones on GPUs, the default's own.
+# The share of the matmul peak that a training reaches: published values on GPUs, measured on a CPU.
 _SHARE_ON_GPU, _SHARE_ON_CPU = 0.4, 0.6
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A causal language model's sizes, and an adapter's.
+    """The sizes of a causal language model and its adapter.
 
-    `linear` counts the weights of the layers' linear modules, `adapted` those of an adapter of rank
-    1, `adapted_layers` the layers that it stands on, the last ones.
+    `linear`: weights in the layers' linear modules. `adapted`: weights of an adapter of rank 1.
+    `adapted_layers`: layers with an adapter, the last layers of the model.
     """
 
     parameters: int
@@ -42,7 +42,7 @@ class Shape:
 
 
 def shape_of(config: Any, lora_layers: int | None) -> Shape:
-    """Count the parameters of the architecture that `config` (of transformers) describes."""
+    """The sizes of the architecture of `config`, a config of transformers."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     head = model.get_output_embeddings()
@@ -60,7 +60,7 @@ def shape_of(config: Any, lora_layers: int | None) -> Shape:
     ]
     hidden = config.hidden_size
     return Shape(
-        parameters=sum(each.numel() for each in model.parameters()),
+        parameters=sum(weights.numel() for weights in model.parameters()),
         linear=sum(module.weight.numel() for module in linear.values()),
         adapted=sum(adapted),
         adapted_layers=layers - first,
@@ -73,7 +73,7 @@ def shape_of(config: Any, lora_layers: int | None) -> Shape:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes at the height of a training step."""
+    """Bytes at the peak of a training step."""
 
     weights: int
     adapter: int
@@ -85,33 +85,34 @@ class Memory:
 
 
 def weights_bytes(shape: Shape, precision: Precision, sharers: int = 1) -> int:
-    """Bytes of the weights in memory; with nf4 the layers' linear ones alone are quantised.
+    """Bytes of the weights in one process; nf4 quantises the layers' linear modules alone.
 
-    Of those each of several `sharers` holds its part, and whole two layers: one that computes and the
-    next. 4-bit scales are not shared.
+    With several `sharers` a process holds its part of the linear weights and two whole layers: the layer
+    that computes and the next layer. 4-bit scales are not shared.
     """
     width = _BYTES[precision.dtype]
     linear, scales = (width, 0.0) if precision.quantization == "none" else (_NF4, _SCALES)
-    held = 1.0 if sharers == 1 else min(1.0, 1 / sharers + 2 / shape.layers)
+    part = 1.0 if sharers == 1 else min(1.0, 1 / sharers + 2 / shape.layers)
     rest = (shape.parameters - shape.linear) * width
-    return round(shape.linear * (linear * held + scales) + rest)
+    return round(shape.linear * (linear * part + scales) + rest)
 
 
 def training_memory(
     shape: Shape, precision: Precision, train: Train, longest: int, answer: int, sharers: int = 1
 ) -> Memory:
-    """Estimate the memory of a step on `train.batch_size` rows of `longest` tokens.
+    """Estimate the memory of a step on `train.batch_size` rows of `longest` tokens, in bytes.
 
-    `answer` of them are the answer's, whose logits alone are computed; `sharers` as above. An adapter's
-    weight takes 16 bytes: itself, its gradient and AdamW's two moments, in 32 bits. Of each layer the
-    backward pass keeps some 8 vectors of the hidden size and 5 of the feed-forward one a token; with
-    checkpointing the layer's input alone, and the rest of one layer at a time.
+    `answer` tokens of a row are answer tokens; logits are computed for answer tokens alone. `sharers` as
+    in `weights_bytes`. A weight of the adapter takes 16 bytes: the weight, its gradient and AdamW's two
+    moments, in 32 bits. The backward pass needs about 8 vectors of the hidden size and 5 of the
+    feed-forward size for every token and layer. With checkpointing it needs the input of every layer, and
+    the other vectors of one layer.
     """
     width = _BYTES[precision.dtype]
     tokens = train.batch_size * longest
     layer = tokens * width * (8 * shape.hidden + 5 * shape.intermediate)
-    kept = tokens * width * shape.hidden * shape.layers
-    activations = layer + kept if train.gradient_checkpointing else layer * shape.adapted_layers
+    inputs = tokens * width * shape.hidden * shape.layers
+    activations = layer + inputs if train.gradient_checkpointing else layer * shape.adapted_layers
     logits = train.batch_size * answer * shape.vocabulary * 4 * 3  # logits, log-softmax, gradient
     return Memory(
         weights=weights_bytes(shape, precision, sharers),
@@ -121,10 +122,10 @@ def training_memory(
 
 
 def training_operations(shape: Shape, train: Train, tokens: int) -> float:
-    """Floating-point operations of training on `tokens`, of the linear modules.
+    """Floating-point operations of the linear modules in a training on `tokens` tokens.
 
-    Two a weight and token forwards; in adapted layers two backwards to the activations (the frozen
-    weights have no gradient), and with checkpointing two for the second forward pass.
+    For every weight and token: two in the forward pass. In adapted layers two more in the backward pass
+    (frozen weights need no gradient), and with checkpointing two more in the second forward pass.
     """
     again = 4 if train.gradient_checkpointing else 2
     return (2 + again * shape.adapted_layers / shape.layers) * float(shape.linear) * tokens
@@ -132,7 +133,7 @@ def training_operations(shape: Shape, train: Train, tokens: int) -> float:
 
 @dataclass(frozen=True)
 class Device:
-    """What computes: its memory in bytes, and its matmul peak in floating-point operations a second."""
+    """A GPU or CPU: memory in bytes, matmul peak in floating-point operations a second."""
 
     name: str
     is_gpu: bool
@@ -141,7 +142,7 @@ class Device:
 
 
 def this_device(dtype: str) -> Device:
-    """The GPU, or else the processor and the machine's memory."""
+    """The first GPU, or, without a GPU, the processor and the machine's memory."""
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_properties(0)
         return Device(gpu.name, True, gpu.total_memory, matmul_peak(dtype, 8192))
@@ -151,7 +152,10 @@ def this_device(dtype: str) -> Device:
 
 
 def matmul_peak(dtype: str, size: int, repeats: int = 3) -> float:
-    """Floating-point operations a second of the best of a few square matrix products here."""
+    """Floating-point operations a second, in the fastest of a few square matrix products.
+
+    The products have `size` rows and columns.
+    """
     cuda = torch.cuda.is_available()
     a = torch.ones(size, size, dtype=getattr(torch, dtype), device="cuda" if cuda else "cpu")
     best = 0.0
@@ -167,5 +171,5 @@ def matmul_peak(dtype: str, size: int, repeats: int = 3) -> float:
 
 
 def estimated_seconds(operations: float, device: Device) -> float:
-    """How long so many operations take at the share of the matmul peak that trainings reach."""
+    """Seconds for `operations` at the share of the matmul peak that trainings reach."""
     return operations / ((_SHARE_ON_GPU if device.is_gpu else _SHARE_ON_CPU) * device.peak)

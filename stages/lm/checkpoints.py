@@ -1,7 +1,7 @@
-"""Checkpoints of a training: whole or not there, of one process alone, resumed by the same training alone.
+"""Checkpoints of a training: complete or absent, locked by one process, resumed by an equal training.
 
-They lie in `checkpoints/NAME/KEY/checkpoint-STEP`, outside of what DVC removes before a stage runs.
-NAME is the training's own, KEY a hash of everything that decides what it ends with.
+A checkpoint is the folder `checkpoints/NAME/KEY/checkpoint-STEP`: no output of a stage, because DVC
+removes outputs before a stage runs. NAME is the stage, KEY a hash of everything that decides the result.
 """
 
 import fcntl
@@ -20,11 +20,11 @@ CHECKPOINTS = Path("checkpoints")
 
 @contextmanager
 def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
-    """Lock the checkpoints of `name` for this process; yield the folder of those of `key`.
+    """Lock the checkpoints of `name` for this process, and yield the folder of `key`.
 
-    When the body ends without an error, all checkpoints of `name` are removed, those of other keys
-    too. The lock ends with the process, however the process ends. Of several processes that work as
-    one, the first locks for all. Raises `StudyError` where another process holds the lock.
+    If the body ends without an error, the checkpoints of `name` are removed for all keys. The lock ends
+    with the process, even with a killed one. With several processes of one stage, the first process
+    locks for all. Raises `StudyError` if another process holds the lock.
     """
     folder = CHECKPOINTS / name
     if RANK:
@@ -34,21 +34,21 @@ def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
     try:
         (folder / key).mkdir(exist_ok=True)
         yield folder / key
-        ended = folder.with_name(f".{name}.partial")
-        shutil.rmtree(ended, ignore_errors=True)
-        folder.replace(ended)  # all at once: the next trainer finds everything or nothing
-        shutil.rmtree(ended)
+        removed = folder.with_name(f".{name}.partial")
+        shutil.rmtree(removed, ignore_errors=True)
+        folder.replace(removed)  # atomic: the next training sees all checkpoints or none
+        shutil.rmtree(removed)
     finally:
         lock.close()
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The last whole checkpoint, where there is one."""
+    """The last complete checkpoint, or None."""
     return max(folder.glob("checkpoint-*"), key=_step, default=None)
 
 
 def place_checkpoint(written: Path, folder: Path) -> None:
-    """Put the checkpoint `written` into `folder`, on the disk for certain, in place of those before it."""
+    """Move the checkpoint `written` into `folder`, flushed to the disk; remove earlier checkpoints."""
     for path in [*written.iterdir(), written]:
         _flush(path)
     placed = folder / written.name
@@ -64,7 +64,10 @@ def _step(checkpoint: Path) -> int:
 
 
 def _lock(folder: Path) -> TextIO:
-    """Lock `folder`; the lock lasts until the file is closed or the process is gone."""
+    """Lock `folder` until the returned file is closed or the process ends.
+
+    Raises `StudyError` if another process holds the lock.
+    """
     path = folder / "lock"
     while True:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +82,7 @@ def _lock(folder: Path) -> TextIO:
                 f"{folder}: process {holder} is training on these checkpoints: let it end, or end "
                 f"it (kill {holder}), then run this again"
             ) from None
-        # A trainer that ended just now has taken its folder, and this lock with it, away.
+        # A training that ended at this moment has removed its folder, this lock file included.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -89,7 +92,7 @@ def _lock(folder: Path) -> TextIO:
 
 
 def _flush(path: Path) -> None:
-    """Let the disk itself have a file's or a folder's content."""
+    """Flush the content of a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""A model folder as one GGUF file, and what llama.cpp answers with it; no stage needs it.
+"""A model folder converted to a GGUF file, and the file's scores in llama.cpp; no stage imports this.
 
-Both are llama.cpp's own: its converter in a checkout, and llama-cpp-python, which is imported here alone.
+The converter is llama.cpp's own, in a checkout. llama-cpp-python is imported in this module alone.
 """
 
 import os
@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 TYPES = {"float32": "f32", "bfloat16": "bf16"}
-F32 = 0  # llama.cpp's number of the type, for keys and values
+F32 = 0  # llama.cpp's number for the type float32, of keys and values
 
 
 def require_llama_cpp(checkout: Path) -> None:
-    """Raise `StudyError` where the converter or llama-cpp-python is missing."""
+    """Raise `StudyError` if the converter or llama-cpp-python is missing."""
     if not (checkout / "convert_hf_to_gguf.py").is_file():
         raise StudyError(
-            f"{checkout}: has no convert_hf_to_gguf.py; give the folder of a checkout of llama.cpp "
-            "(the source distribution of llama-cpp-python has one, vendor/llama.cpp)"
+            f"{checkout}: does not contain convert_hf_to_gguf.py; name the folder of a checkout of "
+            "llama.cpp (the source distribution of llama-cpp-python contains one, vendor/llama.cpp)"
         )
     try:
         import llama_cpp  # noqa: F401
@@ -36,46 +36,50 @@ def require_llama_cpp(checkout: Path) -> None:
 
 
 def write_gguf(folder: Path, checkout: Path, dtype: str, file: Path) -> None:
-    """Let llama.cpp's converter write the model in `folder` to `file`, in `dtype`."""
+    """Convert the model in `folder` to `file`, in `dtype`. Raises `StudyError` if the converter fails."""
     converter = checkout / "convert_hf_to_gguf.py"
     command: list[str | Path] = [sys.executable, converter, folder]
     command += ["--outfile", file, "--outtype", TYPES[dtype]]
-    # Its modules are not to be found among the stages.
+    # The converter must not import modules of the stages.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise StudyError(f"{converter} failed with status {done.returncode}: {last}")
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["without a message"])[-1]
+        raise StudyError(f"{converter} failed with status {process.returncode}: {reason}")
 
 
 def score_gguf(
     file: Path, prompts: Sequence[list[int]], choices: Sequence[Sequence[list[int]]]
 ) -> list[list[float]]:
-    """The log-likelihood in nats of each prompt's choices, as `lm.answering` defines it."""
+    """The log-likelihoods of each prompt's choices in nats, as `lm.answering` defines them.
+
+    Shape: (number of prompts, number of choices).
+    """
     longest = max(
-        len(prompt) + max(map(len, of_row)) for prompt, of_row in zip(prompts, choices, strict=True)
+        len(prompt) + max(map(len, row_choices))
+        for prompt, row_choices in zip(prompts, choices, strict=True)
     )
     model = _loaded(file, longest)
-    found = []
-    for prompt, of_row in zip(prompts, choices, strict=True):
+    scores_by_row = []
+    for prompt, row_choices in zip(prompts, choices, strict=True):
         model.reset()
         model.eval(prompt)
         first = _log_softmax(model.scores[len(prompt) - 1])
         scores = []
-        for ids in of_row:
+        for ids in row_choices:
             score = first[ids[0]]
             if len(ids) > 1:
-                model.n_tokens = len(prompt)  # what stands after the prompt is forgotten
+                model.n_tokens = len(prompt)  # drops the tokens after the prompt
                 model.eval(ids[:-1])
-                for at, token in enumerate(ids[1:], start=len(prompt)):
-                    score += _log_softmax(model.scores[at])[token]
+                for position, token in enumerate(ids[1:], start=len(prompt)):
+                    score += _log_softmax(model.scores[position])[token]
             scores.append(float(score))
-        found.append(scores)
-    return found
+        scores_by_row.append(scores)
+    return scores_by_row
 
 
 def read_gguf(file: Path, texts: Sequence[str]) -> list[list[int]]:
-    """The token ids of texts as the file's tokenizer reads them, its own beginning included."""
+    """The token ids of texts by the file's tokenizer, with a beginning-of-sequence token if it adds one."""
     model = _loaded(file, 8)
     return [list(model.tokenize(text.encode("utf-8"))) for text in texts]
 

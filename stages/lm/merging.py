@@ -1,4 +1,4 @@
-"""An adapter merged into the weights of its base, as an ordinary model folder; no stage needs it."""
+"""An adapter merged into its base model, as an ordinary model folder; no stage imports this."""
 
 import gc
 import re
@@ -14,21 +14,23 @@ from lm.base import load_base
 from lm.source import FILES
 from settings.model import Precision
 
-OWN = re.compile(r"config\.json|model.*\.safetensors(\.index\.json)?")  # what a merge changes
+CHANGED = re.compile(
+    r"config\.json|model.*\.safetensors(\.index\.json)?"
+)  # files that a merge writes
 
 
 def load_unmerged(base: Path, adapter: Path, precision: Precision) -> Any:
-    """The base as precision says, 4 bits included, with the adapter beside its weights."""
-    gc.collect()  # a model holds itself in rings of references, and its memory is needed
+    """The base model in `precision`, 4 bits included, with the adapter beside the weights."""
+    gc.collect()  # frees earlier models, which refer to themselves
     model = load_base(base, precision)
     return PeftModel.from_pretrained(model, adapter, use_safetensors=True).eval()
 
 
 def write_merged(base: Path, adapter: Path, precision: Precision, folder: Path) -> None:
-    """Write base and adapter as one model in `precision.dtype`, with the base's tokenizer.
+    """Write base model and adapter as one model in `precision.dtype`, with the base model's tokenizer.
 
-    4-bit weights are those that the adapter was trained over: their values, and not those of the
-    weights that they round, are what it is added to. (Adding in 4 bits would round the sum.)
+    With nf4 the adapter was trained over dequantised 4-bit weights, and is merged into their values, not
+    into the original weights. (A merge in 4 bits would round the sum.)
     """
     model = load_base(base, precision)
     if precision.quantization != "none":
@@ -37,13 +39,13 @@ def write_merged(base: Path, adapter: Path, precision: Precision, folder: Path) 
     model = model.merge_and_unload(safe_merge=True)
     model.generation_config = GenerationConfig.from_model_config(model.config)
     model.save_pretrained(folder)
-    for file in base.iterdir():  # tokenizer and generation settings, byte for byte
-        if FILES.fullmatch(file.name) and not OWN.fullmatch(file.name):
+    for file in base.iterdir():  # copies of the tokenizer and the generation settings
+        if FILES.fullmatch(file.name) and not CHANGED.fullmatch(file.name):
             shutil.copyfile(file, folder / file.name)
 
 
 def load_merged(folder: Path) -> Any:
-    """A model folder as anyone loads it, on the GPU where there is one."""
+    """The model in a folder, loaded as users load it, on the GPU if there is one."""
     gc.collect()
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()

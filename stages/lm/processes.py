@@ -1,7 +1,7 @@
-"""Several processes that work as one, each on a GPU of its own, as `accelerate launch` starts them.
+"""Several processes of one stage, each with a GPU of its own, started by `accelerate launch`.
 
-`gather` collects the results of all processes. `runtime.process.RANK` is 0 in the first process and
-where one process runs alone.
+`gather` collects the results of all processes. `runtime.process.RANK` is 0 in the first process and in a
+process that runs alone.
 """
 
 import os
@@ -19,9 +19,9 @@ _Result = TypeVar("_Result")
 
 
 def processes_of(config: str | None) -> int:
-    """How many processes, on all machines, the file `config` of `accelerate launch` starts.
+    """The number of processes on all machines that `accelerate launch` starts from the file `config`.
 
-    1 where it is None. Raises `StudyError` for a file that is not there or of another kind.
+    1 if `config` is None. Raises `StudyError` for a missing file and for unsupported settings.
     """
     if config is None:
         return 1
@@ -35,7 +35,7 @@ def processes_of(config: str | None) -> int:
 
 
 def is_sharded(config: str | None) -> bool:
-    """Whether the processes that the file `config` starts share out the base model's weights."""
+    """Whether the processes that the file `config` starts share the base model's weights (FSDP)."""
     return processes_of(config) > 1 and _read(str(config))["distributed_type"] == "FSDP"
 
 
@@ -45,13 +45,13 @@ def _read(config: str) -> dict[str, Any]:
 
 
 def launch(config: str | None) -> None:
-    """Run this script as `accelerate launch` does with the file `config`, and end as it ends.
+    """Run this script by `accelerate launch` with the file `config`, then exit with its status.
 
-    Does nothing where `config` is None, nor in a process that was launched already. Raises
-    `StudyError` as `processes_of` does.
+    Returns at once if `config` is None, and in a process that was launched. Raises `StudyError` as
+    `processes_of`.
     """
     if config is None or "LOCAL_RANK" in os.environ:
-        os.environ.pop("ACCELERATE_USE_FSDP", None)  # `shard` does it, see there
+        os.environ.pop("ACCELERATE_USE_FSDP", None)  # accelerate must not shard: `shard` does
         return
     processes_of(config)
     from accelerate.commands.launch import launch_command, launch_command_parser
@@ -61,37 +61,37 @@ def launch(config: str | None) -> None:
     try:
         launch_command(launch_command_parser().parse_args(["--config_file", config, *sys.argv]))
     except ChildFailedError:
-        sys.exit(1)  # the process that failed has said why
+        sys.exit(1)  # the failed process has printed the reason
     except SignalException as error:
         sys.exit(128 + error.sigval)
     sys.exit(0)
 
 
 def local_device() -> str:
-    """The device that this process computes on: a GPU of its own, or the processor.
+    """The device that this process computes on: a GPU of its own, or the CPU.
 
-    Raises `StudyError` where there are more processes than GPUs.
+    Raises `StudyError` if this machine runs more processes than it has GPUs.
     """
     if not torch.cuda.is_available():
         return "cpu"
     place, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
     if place >= gpus:
         raise StudyError(
-            f"process {place + 1} on this machine finds no GPU of its own, there are {gpus}: lower "
-            "num_processes in the file that `launch` names"
+            f"process {place + 1} on this machine has no GPU of its own, because the machine has "
+            f"{gpus}: lower num_processes in the file that `launch` names"
         )
     torch.cuda.set_device(place)
     return f"cuda:{place}"
 
 
 def shard(model: Any, device: str) -> None:
-    """Share out the frozen weights of a PEFT model on the processor: a part stays on each `device`.
+    """Distribute the frozen weights of a PEFT model over the processes; `device` stores this one's part.
 
-    FSDP (Zhao et al. 2023; here torch's `fully_shard`) puts a decoder layer's weights together where
-    the layer computes, and lets go of them after it. 4-bit ones travel as they are. The adapter, what
-    stands outside of the layers and the 4-bit weights' scales are on every device whole; the adapter's
-    gradients are averaged as ever. (Accelerate's own FSDP would shard the adapter with the layer, for
-    which both must have one type of numbers, and it does not run on a CPU, where this is tested.)
+    The model is on the CPU. FSDP (Zhao et al. 2023; here torch's `fully_shard`) gathers the weights of a
+    decoder layer before the layer computes, and frees them after it; 4-bit weights stay in 4 bits. Every
+    device stores the whole adapter, all weights outside the layers, and the scales of the 4-bit weights.
+    (Accelerate's FSDP would shard the adapter too, which needs one type of numbers in a layer. It does
+    not run on a CPU, where the tests run.)
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -104,15 +104,15 @@ def shard(model: Any, device: str) -> None:
         if type(module).__name__ in base._no_split_modules:
             fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=trained)
     whole = {weights for weights in model.parameters() if not isinstance(weights, DTensor)}
-    fully_shard(model, mesh=mesh, ignored_params=whole)  # one root: the layers' gathering overlaps
+    fully_shard(model, mesh=mesh, ignored_params=whole)  # one root lets layers gather in advance
     for tensor in (*whole, *model.buffers()):
         tensor.data = tensor.to(device)
 
 
 def average_gradients(model: Any, accelerator: Any) -> Any:
-    """A sharded PEFT model in torch's DistributedDataParallel, which averages the adapter's gradients.
+    """Wrap a sharded PEFT model in torch's DistributedDataParallel: it averages the adapter's gradients.
 
-    The trainer itself would refuse to wrap a model whose base is shared out.
+    The trainer would refuse to wrap a model with a sharded base model.
     """
     from torch.nn.parallel import DistributedDataParallel
 
@@ -123,7 +123,7 @@ def average_gradients(model: Any, accelerator: Any) -> Any:
 
 
 def gather(results: dict[int, _Result]) -> dict[int, _Result]:
-    """The results of all processes, by place, in every process."""
+    """The results of all processes by place; every process returns all of them."""
     if PROCESSES == 1:
         return results
     from accelerate import PartialState

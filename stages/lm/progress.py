@@ -3,8 +3,7 @@
 import time
 from typing import Any
 
-from runtime.process import RANK
-from runtime.progress import BAR_SECONDS
+from runtime.progress import progress_bar
 
 from tqdm import tqdm
 from transformers import TrainerCallback
@@ -24,14 +23,7 @@ class Progress(TrainerCallback):
             print(
                 f"{self.name}: goes on from step {self.first_step} of {state.max_steps}", flush=True
             )
-        self.bar = tqdm(
-            total=state.max_steps,
-            initial=self.first_step,
-            desc=self.name,
-            unit="step",
-            mininterval=BAR_SECONDS,
-            disable=RANK > 0,
-        )
+        self.bar = progress_bar(state.max_steps, self.name, "step", done=self.first_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._show(state.global_step - self.first_step)

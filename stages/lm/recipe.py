@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.closure import affecting_files
+from runtime.hashing import sha256_of
 from runtime.process import PROCESSES
 
 import torch
@@ -39,10 +40,10 @@ def training_key(base: Path, recipe: Recipe) -> str:
     """A hash of everything that decides the adapter and the losses of a training on the model `base`."""
     weights = [*base.glob("*.safetensors"), base / "config.json"]
     content = {
-        "base": [_sha256(path) for path in sorted(weights)],
+        "base": [sha256_of(path) for path in sorted(weights)],
         "recipe": {field.name: getattr(recipe, field.name) for field in fields(recipe)},
         "processes": PROCESSES,  # each adds its batches to an update
-        "code": [_sha256(path) for path in affecting_files(_STAGES / "train.py")],
+        "code": [sha256_of(path) for path in affecting_files(_STAGES / "train.py")],
         "libraries": [version(name) for name in _LIBRARIES],
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
@@ -58,8 +59,3 @@ def _plain(part: Any) -> Any:
     if isinstance(part, Precision):
         return part.model_dump()
     raise TypeError(f"a recipe cannot hold {type(part).__name__}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

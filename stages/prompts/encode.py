@@ -1,8 +1,8 @@
-"""Prompt and answer -> token ids: the one function that training, scoring and generation all call.
+"""Token ids of prompts and answers, in one place for training, scoring and generation.
 
-Prompt and answer are tokenised apart and their ids joined, so the ids before an answer are the same
-whether the answer is learnt, scored or generated. All text is plain text: a row that contains
-`</s>` or `<|im_end|>` gets the ids of these characters, never of the special token.
+Prompt and answer are tokenised separately and their ids joined. The ids before an answer are therefore
+the same whether the answer is learnt, scored or generated. All text is plain text: a row that contains
+`</s>` or `<|im_end|>` gets the ids of these characters, never the id of the special token.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,25 @@ from prompts.format import STOP, STOP_AFTER_SHOTS, PromptFormat
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Token ids of a prompt and of the answer that follows it, end of sequence included."""
+    """Token ids of a prompt and of its answer; the answer includes the end-of-sequence token."""
 
     prompt: list[int]
     answer: list[int]
 
     @property
     def input_ids(self) -> list[int]:
+        """The ids of the whole sequence."""
         return self.prompt + self.answer
 
 
 class Encoder:
     """Encodes prompts and answers with a tokenizer in a prompt format.
 
-    A prompt begins with the beginning-of-sequence token where the tokenizer itself adds one
-    (Mistral's does, SmolLM2's does not): then exactly one, else none. `shots`, pairs of a prompt and
-    its answer, stand before every prompt; an answer then ends where a next shot would begin.
+    A prompt begins with exactly one beginning-of-sequence token if the tokenizer itself adds one
+    (Mistral's does), else with none (SmolLM2's does not add one). `shots`: pairs (prompt, answer), the
+    examples before every prompt; an answer then ends where the next example would begin. Raises
+    `StudyError` for a tokenizer without an end-of-sequence token, or without a chat template if
+    `prompt_format` is chat.
     """
 
     def __init__(
@@ -41,7 +44,10 @@ class Encoder:
         shots: Sequence[tuple[str, str]] = (),
     ) -> None:
         if tokenizer.eos_token_id is None:
-            raise StudyError("the base model's tokenizer has no end-of-sequence token to learn")
+            raise StudyError(
+                "the base model's tokenizer has no end-of-sequence token, so a model cannot learn where "
+                "an answer ends: choose another base model"
+            )
         self.tokenizer = tokenizer
         self.eos: int = tokenizer.eos_token_id
         self.pad: int = self.eos if tokenizer.pad_token_id is None else tokenizer.pad_token_id
@@ -52,31 +58,31 @@ class Encoder:
         if prompt_format == "chat":
             self._before, self._after = self._chat_template()
         elif tokenizer.bos_token_id is not None:
-            own = tokenizer("a").input_ids
-            self._start = own[:1] if own[0] == tokenizer.bos_token_id else []
+            ids = tokenizer("a").input_ids
+            self._start = ids[:1] if ids[0] == tokenizer.bos_token_id else []
         for shot, answer in shots:
             self._start += self._turn(shot) + self.text(answer)
             self._start += [self.eos, *self.text("\n")] if self._after else self.text("\n\n")
 
     def prompt(self, text: str) -> list[int]:
-        """The ids of a prompt, after those of the shots."""
+        """The ids of the shots and of a prompt."""
         return self._start + self._turn(text)
 
     def answer(self, text: str) -> list[int]:
-        """The ids of an answer, without the end of the sequence."""
+        """The ids of an answer, without the end-of-sequence token."""
         return self.text(text)
 
     def example(self, prompt: str, completion: str) -> Example:
-        """A training example: the answer ends with the end-of-sequence token, which is learnt."""
+        """A training example, whose answer ends with the end-of-sequence token."""
         return Example(self.prompt(prompt), [*self.answer(completion), self.eos])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Generated ids as text, special tokens left out, cut where a next prompt begins."""
-        said: str = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return said.split(self.stop)[0] if self.stop else said
+        """Generated ids as text without special tokens, cut where the next prompt begins."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text.split(self.stop)[0] if self.stop else text
 
     def has_stopped(self, ids: Sequence[int]) -> bool:
-        """Whether an answer has ended: with the end of the sequence or by starting a next prompt."""
+        """Whether an answer has ended: at the end-of-sequence token or where the next prompt begins."""
         if ids[-1] == self.eos:
             return True
         return self.stop is not None and self.stop in self.tokenizer.decode(ids[-8:])
@@ -104,19 +110,21 @@ class Encoder:
             [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True
         )
         before, _, after = rendered.partition(mark)
-        # The template's own text is the tokenizer's: here special tokens are meant.
+        # The template's own text may contain special tokens, unlike the text of a row.
         ids = [self.tokenizer(part, add_special_tokens=False).input_ids for part in (before, after)]
         return ids[0], ids[1]
 
 
 def require_lengths(examples: Sequence[Example], row_ids: Sequence[str], max_length: int) -> None:
-    """Raise `StudyError` for a row that is longer than `max_length` tokens or has no answer."""
+    """Raise `StudyError` if a row has more than `max_length` tokens or an answer without a token."""
     for example, row_id in zip(examples, row_ids, strict=True):
         length = len(example.input_ids)
         if length > max_length:
             raise StudyError(
                 f"row {row_id} is {length} tokens long, more than train.max_length = {max_length}: "
-                "a cut row would lose its answer; raise max_length or leave the row out"
+                "a row cut to max_length would lose its answer: raise max_length or remove the row"
             )
         if len(example.answer) < 2:
-            raise StudyError(f"row {row_id}: the answer has no token to learn")
+            raise StudyError(
+                f"row {row_id}: the answer has no token that a model could learn: write an answer"
+            )

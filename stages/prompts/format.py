@@ -1,22 +1,22 @@
-"""The one prompt format: what the model reads before it answers, alike for both tasks.
+"""The prompt format: the text before an answer, the same for labelled and general instructions.
 
-`alpaca` writes Alpaca's headings around the instruction. `chat` leaves the message bare; the
-tokenizer's own chat template is put around it as token ids (`prompts.encode`), so that a row's text
-can never write the template's special tokens.
+`alpaca` writes Alpaca's headings around the instruction. `chat` adds nothing: `prompts.encode` puts the
+tokenizer's chat template around the message as token ids, so that the text of a row can never become a
+special token of the template.
 """
 
 from typing import Literal
 
 PromptFormat = Literal["alpaca", "chat"]
 
-# Where an answer starts to write the next prompt, it has ended.
+# An answer ends where the model starts to write the next prompt.
 STOP = {"alpaca": "\n###", "chat": None}
-# After examples, which stand a blank line apart, so does an answer that leaves one.
+# A blank line separates the examples of a few-shot prompt, so an answer ends at a blank line.
 STOP_AFTER_SHOTS = {"alpaca": "\n\n", "chat": None}
 
 
 def prompt_parts(prompt_format: PromptFormat, has_input: bool) -> tuple[str, str, str]:
-    """The constant text before the instruction, between it and the input, and after."""
+    """The constant text before the instruction, between instruction and input, and after the input."""
     if prompt_format == "chat":
         return ("", "\n\n", "") if has_input else ("", "", "")
     if has_input:
@@ -25,6 +25,6 @@ def prompt_parts(prompt_format: PromptFormat, has_input: bool) -> tuple[str, str
 
 
 def write_prompt(prompt_format: PromptFormat, instruction: str, input: str) -> str:
-    """Put an instruction, and an input where it is not blank, into the prompt format."""
+    """The prompt of an instruction and its input; `input` is "" if the instruction has no input."""
     before, between, after = prompt_parts(prompt_format, bool(input))
     return f"{before}{instruction}{between}{input}{after}"

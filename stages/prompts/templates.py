@@ -1,7 +1,7 @@
-"""The pool of templates: data in YAML, rendered in Jinja2's sandbox, checked when read.
+"""The pool of templates: a YAML file, checked when read and rendered in Jinja2's sandbox.
 
-A template may only put variables into text. It is rendered once with marks in place of the row,
-and the rows are then filled in as columns: a row's text is never parsed as a template.
+A template may contain only text and variables. Each template is rendered once, with a mark in place of
+a row's text. The texts then replace the mark, so that the text of a row is never parsed as a template.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from prompts.format import PromptFormat, write_prompt
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
 )
-POOL = Path("data/instructions/templates.json")  # the pool as `instructify` read it
-_TEXT_MARK = "\0text\0"  # which no template and no label can hold: read_yaml refuses NUL
+POOL = Path("data/instructions/templates.json")  # the copy of the pool that `instructify` writes
+_TEXT_MARK = "\0text\0"  # no template and no label contains NUL: read_yaml refuses it
 
 
 class Template(BaseModel):
-    """One wording: instruction, optional input, and the completion that the model is to give."""
+    """One wording of the task: instruction, input or "", and the completion that the model learns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,31 +38,37 @@ class Template(BaseModel):
     held_out: bool = False
 
     def completions(self, labels: Sequence[str]) -> list[str]:
-        """The answer for each label, in the labels' order."""
+        """The answer for each label, in the order of `labels`."""
         return [_render(self.completion, label=label) for label in labels]
 
     def prompts(
         self, texts: pa.Array, labels: Sequence[str], prompt_format: PromptFormat
     ) -> pa.Array:
-        """The prompt for each text. Shape: one string a text."""
-        spoken = _spoken(labels)
-        instruction = _render(self.instruction, text=_TEXT_MARK, labels=spoken)
-        extra = _render(self.input, text=_TEXT_MARK, labels=spoken)
-        pieces = write_prompt(prompt_format, instruction, extra).split(_TEXT_MARK)
+        """The prompt for each text. Shape: that of `texts`, strings."""
+        instruction, input = self.rendered(labels)
+        pieces = write_prompt(prompt_format, instruction, input).split(_TEXT_MARK)
         columns: list[pa.Array | pa.Scalar] = [pa.scalar(pieces[0])]
         for piece in pieces[1:]:
             columns += [texts, pa.scalar(piece)]
         return pc.binary_join_element_wise(*columns, pa.scalar(""))
 
-    def label_in(self, answer: str, labels: Sequence[str]) -> str | None:
-        """The label that `answer` names, read strictly; None where it names none.
+    def rendered(self, labels: Sequence[str]) -> tuple[str, str]:
+        """Instruction and input, with a mark in place of a row's text."""
+        names = _in_words(labels)
+        return (
+            _render(self.instruction, text=_TEXT_MARK, labels=names),
+            _render(self.input, text=_TEXT_MARK, labels=names),
+        )
 
-        Case, surrounding white space, quotation marks and a final full stop do not matter; anything
-        else said makes the answer invalid.
+    def label_in(self, answer: str, labels: Sequence[str]) -> str | None:
+        """The label whose completion is `answer`, or None.
+
+        Letter case, surrounding white space and quotation marks, and a final full stop do not matter.
+        Any other difference makes the answer invalid.
         """
-        said = _bare(answer)
+        bare_answer = _bare(answer)
         for label, completion in zip(labels, self.completions(labels), strict=True):
-            if said == _bare(completion):
+            if bare_answer == _bare(completion):
                 return label
         return None
 
@@ -72,18 +78,22 @@ def _bare(answer: str) -> str:
 
 
 def read_templates(path: Path, labels: Sequence[str]) -> list[Template]:
-    """Read and check a pool. Raises `StudyError` naming file, template and fault."""
+    """Read and check a pool. Raises `StudyError` that names the file, the template and the fault."""
     content = read_yaml(path)
     entries = content.get("templates") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise StudyError(f"{path}: must hold a list under templates:")
+        raise StudyError(f"{path}: must contain a list under templates:")
     pool = [_template(path, place, entry, labels) for place, entry in enumerate(entries, start=1)]
     ids = [template.id for template in pool]
     for id in ids:
         if ids.count(id) > 1:
-            raise StudyError(f"{path}: the id {id} stands twice; an id names one template")
+            raise StudyError(
+                f"{path}: the id {id} occurs twice: write a different id for each template"
+            )
     if all(template.held_out for template in pool):
-        raise StudyError(f"{path}: every template is held_out, none is left to train on")
+        raise StudyError(
+            f"{path}: every template is held_out: training needs a template that is not"
+        )
     return pool
 
 
@@ -96,29 +106,29 @@ def _template(path: Path, place: int, entry: object, labels: Sequence[str]) -> T
         fault = error.errors()[0]
         allowed = ", ".join(Template.model_fields)
         key = ".".join(map(str, fault["loc"]))
-        told = "" if fault["type"] == "missing" else f" = {shown(fault['input'])}"
-        raise StudyError(f"{where}: {key}{told}: {fault['msg']} (the keys are {allowed})") from None
+        value = "" if fault["type"] == "missing" else f" = {shown(fault['input'])}"
+        raise StudyError(
+            f"{where}: {key}{value}: {fault['msg']} (the keys are {allowed})"
+        ) from None
     for key, names in (
         ("instruction", {"text", "labels"}),
         ("input", {"text", "labels"}),
         ("completion", {"label"}),
     ):
         _check(f"{where}: {key}", getattr(template, key), names)
-    spoken = _spoken(labels)
-    prompt = [
-        _render(part, text=_TEXT_MARK, labels=spoken)
-        for part in (template.instruction, template.input)
-    ]
-    if not any(_TEXT_MARK in part for part in prompt):
-        raise StudyError(f"{where}: drops the row: write {{{{ text }}}} in instruction or input")
-    if not prompt[0].strip():
+    instruction, input = template.rendered(labels)
+    if _TEXT_MARK not in instruction + input:
+        raise StudyError(
+            f"{where}: the row's text is missing: write {{{{ text }}}} in instruction or input"
+        )
+    if not instruction.strip():
         raise StudyError(f"{where}: the instruction is blank")
     answers = template.completions(labels)
     for label, answer in zip(labels, answers, strict=True):
         if template.label_in(answer, labels) != label or not _bare(answer):
             raise StudyError(
-                f"{where}: completion: {label} cannot be read back from {shown(answer)}; each label needs "
-                "an answer of its own, with {{ label }} in it"
+                f"{where}: completion: {label} cannot be read back from {shown(answer)}: each label needs "
+                "its own answer; write {{ label }} in the completion"
             )
         if answer != answer.strip():
             raise StudyError(
@@ -128,13 +138,16 @@ def _template(path: Path, place: int, entry: object, labels: Sequence[str]) -> T
 
 
 def _check(where: str, source: str, names: set[str]) -> None:
-    """A template is text with `{{ name }}`: with nothing else it can neither loop nor reach out."""
+    """Raise `StudyError` unless `source` contains only text and `{{ name }}` with a name of `names`.
+
+    A template can then neither loop nor read anything else.
+    """
     try:
         tree = _ENVIRONMENT.parse(source)
     except RecursionError:
-        raise StudyError(f"{where}: no valid template: is nested too deeply") from None
-    except (TemplateError, ValueError) as error:  # ValueError: of a number too long
-        raise StudyError(f"{where}: no valid template: {error}") from None
+        raise StudyError(f"{where}: not a valid template: nested too deeply") from None
+    except (TemplateError, ValueError) as error:  # ValueError: a number with too many digits
+        raise StudyError(f"{where}: not a valid template: {error}") from None
     for node in tree.body:
         parts = node.nodes if isinstance(node, nodes.Output) else [node]
         for part in parts:
@@ -142,12 +155,13 @@ def _check(where: str, source: str, names: set[str]) -> None:
                 continue
             if not isinstance(part, nodes.TemplateData):
                 allowed = ", ".join(f"{{{{ {name} }}}}" for name in sorted(names))
-                raise StudyError(f"{where}: may hold text and {allowed} alone: {shown(source)}")
+                raise StudyError(f"{where}: may contain only text and {allowed}: {shown(source)}")
 
 
 def _render(source: str, **variables: str) -> str:
     return _ENVIRONMENT.from_string(source).render(variables)
 
 
-def _spoken(labels: Sequence[str]) -> str:
+def _in_words(labels: Sequence[str]) -> str:
+    """The labels as a prompt lists them: "a, b or c"."""
     return " or ".join(labels) if len(labels) < 3 else ", ".join(labels[:-1]) + f" or {labels[-1]}"

@@ -1,47 +1,86 @@
-"""The tables that every system leaves in `predictions/SYSTEM/`."""
+"""The tables that a system's answers are written to, in `predictions/SYSTEM/`."""
+
+from typing import Annotated, TypedDict
 
 import pyarrow as pa
 
-from rows.tables import schema_of
+from rows.tables import row_schema
 
-TEXT, FLOAT = pa.string(), pa.float64()
 
-LABELLED_PREDICTIONS = schema_of(
-    row_id=TEXT,
-    label=TEXT,
-    template=TEXT,
-    prompt=TEXT,
-    log_likelihoods=pa.list_(FLOAT),
-    scored=TEXT,
-    generated=TEXT,
-    parsed=TEXT,
-)
+class LabelledPrediction(TypedDict):
+    """The answer to a labelled test row.
 
-GENERAL_PREDICTIONS = schema_of(
-    row_id=TEXT,
-    family=TEXT,
-    prompt=TEXT,
-    expected=TEXT,
-    generated=TEXT,
-    exact=pa.bool_(),
-)
+    `log_likelihoods`: in nats, in the order of the labels. `scored`: the most likely label.
+    `generated`: the free answer. `parsed`: the label that the free answer names. A system that reads
+    no prompt has neither template nor prompt nor free answer.
+    """
 
-TEN_PREDICTIONS = schema_of(instruction=TEXT, input=TEXT, generated=TEXT)  # of the hundred too
+    row_id: str
+    label: str
+    template: str | None
+    prompt: str | None
+    log_likelihoods: list[float] | None
+    scored: str | None
+    generated: str | None
+    parsed: str | None
 
-SCORES = (
-    schema_of(  # labels scored without a free answer: validation rows, test rows in every wording
-        row_id=TEXT,
-        label=TEXT,
-        template=TEXT,
-        log_likelihoods=pa.list_(FLOAT),
-        scored=TEXT,
-    )
-)
 
-LIKELIHOODS = schema_of(  # of the answers that the free-form general rows themselves have
-    row_id=TEXT, log_likelihood=FLOAT, tokens=pa.int64()
-)
+class GeneralPrediction(TypedDict):
+    """The answer to a general instruction. `exact`: None where many answers are right."""
 
-STATES = schema_of(row_id=TEXT, state=pa.list_(pa.float32()))  # hidden, at the end of the prompt
+    row_id: str
+    family: str | None
+    prompt: str
+    expected: str
+    generated: str
+    exact: bool | None
 
-TOKENS = schema_of(row_id=TEXT, prompt_tokens=pa.int64(), generated_tokens=pa.int64())
+
+class CheckedPrediction(TypedDict):
+    """The answer to one of the ten or hundred checked instructions."""
+
+    instruction: str
+    input: str
+    generated: str
+
+
+class Score(TypedDict):
+    """Scored labels without a free answer: of a validation row, or of a test row in another wording."""
+
+    row_id: str
+    label: str
+    template: str
+    log_likelihoods: list[float]
+    scored: str
+
+
+class Likelihood(TypedDict):
+    """The log-likelihood, in nats, of a general instruction's own answer, and the answer's tokens."""
+
+    row_id: str
+    log_likelihood: float
+    tokens: int
+
+
+class HiddenState(TypedDict):
+    """The hidden state at the end of a prompt. Shape of `state`: (hidden size,)."""
+
+    row_id: str
+    state: Annotated[list[float], pa.list_(pa.float32())]
+
+
+class TokenCount(TypedDict):
+    """The tokens of a prompt, examples included, and of the free answer."""
+
+    row_id: str
+    prompt_tokens: int
+    generated_tokens: int
+
+
+LABELLED_PREDICTIONS = row_schema(LabelledPrediction)
+GENERAL_PREDICTIONS = row_schema(GeneralPrediction)
+TEN_PREDICTIONS = row_schema(CheckedPrediction)
+SCORES = row_schema(Score)
+LIKELIHOODS = row_schema(Likelihood)
+STATES = row_schema(HiddenState)
+TOKENS = row_schema(TokenCount)

@@ -1,45 +1,51 @@
-"""Near-duplicates between two sets of texts: found by MinHash, decided by the true similarity."""
+"""Near-duplicates between two sets of texts: MinHash finds candidates, Jaccard similarity decides."""
 
 import zlib
 from collections.abc import Sequence
 
 from datasketch import MinHash, MinHashLSH
 
-_SHINGLE = 3  # characters: a changed letter alters three of a text's shingles
+_SHINGLE = 3  # characters: one changed letter changes three shingles of a text
 _PERMUTATIONS = 128
-_RECALL = (0.05, 0.95)  # the search may find too many, which the true similarity then refuses
-_SEARCHED = 0.8  # a search for texts still more alike than this would have too few bands
+# Weights of false positives and false negatives. The similarity removes the false positives later.
+_WEIGHTS = (0.05, 0.95)
+_SEARCHED = 0.8  # a search at a higher similarity would use too few bands
 
 
 def near_duplicates(
     earlier: Sequence[str], later: Sequence[str], similarity: float
 ) -> dict[int, tuple[int, float]]:
-    """{place in `earlier`: (place in `later`, similarity)} of the likest text, if it is like enough.
+    """{position in `earlier`: (position in `later`, similarity)} of each text's most similar text.
 
-    The texts are normalised already. `similarity` is Jaccard's of their sets of three characters in a
-    row. MinHash (Broder 1997) with locality-sensitive hashing proposes pairs without comparing all.
+    Pairs below `similarity` are left out. The texts must be normalised. The similarity is the Jaccard
+    similarity of the texts' sets of three characters in a row. MinHash (Broder 1997) with
+    locality-sensitive hashing proposes the pairs, so that not all pairs are compared.
     """
     if not earlier or not later:
         return {}
-    shingles = [_shingles(text) for text in later]
-    index = MinHashLSH(min(similarity, _SEARCHED), num_perm=_PERMUTATIONS, weights=_RECALL)
+    later_shingles = [_shingles(text) for text in later]
+    index = MinHashLSH(min(similarity, _SEARCHED), num_perm=_PERMUTATIONS, weights=_WEIGHTS)
     with index.insertion_session() as session:
-        for place, sketch in enumerate(_sketches(shingles)):
-            session.insert(place, sketch, check_duplication=False)
-    found: dict[int, tuple[int, float]] = {}
-    own = [_shingles(text) for text in earlier]
-    for at, sketch in enumerate(_sketches(own)):
-        alike = [(_jaccard(own[at], shingles[place]), -place) for place in index.query(sketch)]
-        best = max(alike, default=(0.0, 0))
-        if best[0] >= similarity:
-            found[at] = (-best[1], best[0])
-    return found
+        for position, sketch in enumerate(_sketches(later_shingles)):
+            session.insert(position, sketch, check_duplication=False)
+    duplicates: dict[int, tuple[int, float]] = {}
+    earlier_shingles = [_shingles(text) for text in earlier]
+    for position, sketch in enumerate(_sketches(earlier_shingles)):
+        # The negative position: of equally similar texts, the first one wins.
+        candidates = [
+            (_jaccard(earlier_shingles[position], later_shingles[candidate]), -candidate)
+            for candidate in index.query(sketch)
+        ]
+        best, negative_position = max(candidates, default=(0.0, 0))
+        if best >= similarity:
+            duplicates[position] = (-negative_position, best)
+    return duplicates
 
 
 def _shingles(text: str) -> frozenset[str]:
-    """All runs of three characters; of a shorter text the text itself."""
-    last = max(1, len(text) - _SHINGLE + 1)
-    return frozenset(text[at : at + _SHINGLE] for at in range(last))
+    """All runs of three characters, or the whole text if the text is shorter."""
+    count = max(1, len(text) - _SHINGLE + 1)
+    return frozenset(text[start : start + _SHINGLE] for start in range(count))
 
 
 def _sketches(texts: Sequence[frozenset[str]]) -> list[MinHash]:

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runtime.errors import StudyError, shown
+from runtime.hashing import sha256_of
 from runtime.yaml_file import read_yaml
-
-from fetch.packages import sha256_of
 
 RAW = Path("data/raw")
 DVC = Path("dvc.yaml")

@@ -1,4 +1,4 @@
-"""What every system leaves in `predictions/SYSTEM/`: its answers as tables, and a chart's CSV."""
+"""The labelled predictions of a system, written to `predictions/SYSTEM/` with a chart's CSV."""
 
 import csv
 import io
@@ -8,20 +8,20 @@ from typing import Any
 
 from runtime.files import write_text
 
-from rows.answers import LABELLED_PREDICTIONS
+from rows.answers import LABELLED_PREDICTIONS, LabelledPrediction
 from rows.tables import table_of, write_table
 
 PREDICTIONS = Path("predictions")
 
 
 def write_labelled_predictions(system: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the predicted labels, and `confusion.csv` with the pairs that DVC's chart counts."""
+    """Write the columns of `LabelledPrediction`, and the (label, scored) pairs that DVC draws."""
     folder = PREDICTIONS / system
     write_table(folder / "labelled.parquet", table_of(rows, LABELLED_PREDICTIONS))
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("actual", "predicted"))
-    table.writerows((row["label"], row["scored"]) for row in rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("actual", "predicted"))
+    writer.writerows((row["label"], row["scored"]) for row in rows)
     write_text(folder / "confusion.csv", text.getvalue())
 
 
@@ -30,11 +30,21 @@ def label_rows(
     labels: Sequence[str],
     scored: Sequence[str | None],
     log_likelihoods: Sequence[list[float]] | None = None,
-) -> list[dict[str, Any]]:
-    """Prediction rows of a system that reads no prompt: labels, and their scores where it has any."""
+) -> list[LabelledPrediction]:
+    """The predictions of a system that reads no prompt: one label a row, with scores if it has any."""
     scores: Sequence[list[float] | None] = log_likelihoods or [None] * len(row_ids)
-    blank = dict.fromkeys(("template", "prompt", "generated", "parsed"))
     return [
-        {"row_id": row_id, "label": label, **blank, "scored": guess, "log_likelihoods": score}
-        for row_id, label, guess, score in zip(row_ids, labels, scored, scores, strict=True)
+        {
+            "row_id": row_id,
+            "label": label,
+            "template": None,
+            "prompt": None,
+            "log_likelihoods": log_likelihood,
+            "scored": prediction,
+            "generated": None,
+            "parsed": None,
+        }
+        for row_id, label, prediction, log_likelihood in zip(
+            row_ids, labels, scored, scores, strict=True
+        )
     ]

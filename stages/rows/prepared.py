@@ -1,26 +1,61 @@
 """The tables that `prepare` writes to `data/prepared/`."""
 
-import pyarrow as pa
+from typing import TypedDict
 
-from rows.tables import schema_of
+from rows.tables import row_schema
 
-TEXT, FLOAT = pa.string(), pa.float64()
 
-LABELLED = schema_of(row_id=TEXT, text=TEXT, label=TEXT, agreement=FLOAT)
+class LabelledRow(TypedDict):
+    """A labelled text. `agreement`: the share of its raters who agree, of those who name a label."""
 
-GENERAL = schema_of(row_id=TEXT, instruction=TEXT, input=TEXT, output=TEXT, family=TEXT)
+    row_id: str
+    text: str
+    label: str
+    agreement: float | None
 
-GENERAL_SOURCES = schema_of(  # of every general row: its source's place in sources.general, from 0
-    row_id=TEXT, source_number=pa.int64()
-)
 
-REJECTED = schema_of(source=TEXT, row=pa.int64(), reason=TEXT, content=TEXT)
+class GeneralRow(TypedDict):
+    """A general instruction with its answer. `family`: the family of a task made by program."""
 
-RATERS = schema_of(  # of the rows that have ratings: how surely their labels are the raters'
-    row_id=TEXT,
-    split=TEXT,
-    raters=pa.int64(),
-    named=pa.int64(),
-    agreeing=pa.int64(),
-    turned=FLOAT,
-)
+    row_id: str
+    instruction: str
+    input: str
+    output: str
+    family: str | None
+
+
+class GeneralSourceRow(TypedDict):
+    """The source of a general row. `source_number`: its position in `sources.general`, from 0."""
+
+    row_id: str
+    source_number: int
+
+
+class RejectedRow(TypedDict):
+    """A row that no split contains. `row`: its number in `source`, from 1. `content`: JSON."""
+
+    source: str
+    row: int
+    reason: str
+    content: str
+
+
+class RaterRow(TypedDict):
+    """The raters of a labelled row: all, those who name a label, those who agree with the row's label.
+
+    `turned`: the share of other panels of raters that would change the label.
+    """
+
+    row_id: str
+    split: str
+    raters: int
+    named: int
+    agreeing: int
+    turned: float
+
+
+LABELLED = row_schema(LabelledRow)
+GENERAL = row_schema(GeneralRow)
+GENERAL_SOURCES = row_schema(GeneralSourceRow)
+REJECTED = row_schema(RejectedRow)
+RATERS = row_schema(RaterRow)

@@ -1,6 +1,6 @@
 """Read one file of rows as its author wrote it: CSV, JSON lines or Parquet, in any encoding.
 
-Only what makes a whole file unreadable raises an error here. `rows.checks` judges the rows.
+Only what makes a whole file unreadable raises an error here. `rows.judging` checks the rows.
 """
 
 import csv

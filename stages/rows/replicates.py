@@ -1,4 +1,4 @@
-"""Predictions of models that other training seeds gave, as `make replicates` collects them."""
+"""Predictions of models trained under further training seeds, as `make replicates` collects them."""
 
 import hashlib
 import json
@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runtime.hashing import sha256_of
+
 import pyarrow as pa
 
 from rows.tables import read_table, schema_of
 from settings.model import Train
 
-REPLICATES = schema_of(  # of models from other training seeds
+REPLICATES = schema_of(
     recipe=pa.string(),
     training_seed=pa.int64(),
     system=pa.string(),
@@ -19,39 +21,35 @@ REPLICATES = schema_of(  # of models from other training seeds
     scored=pa.string(),
 )
 REPLICATES_FILE = Path("data/replicates/predictions.parquet")
-TRAINING_ROWS = (
-    Path("data/instructions/labelled/train.parquet"),
-    Path("data/mixed/train.parquet"),
-)
 
 
-def recipe_of(*sections: Any) -> str:
-    """What decides a training besides its seed: a hash of settings sections and of the rows' files.
+def recipe_of(training_rows: Sequence[Path], *sections: Any) -> str:
+    """A hash of what decides a training besides its seed: settings sections, and the files of its rows.
 
     `Train.UNTRACKED` settings change no adapter and are left out.
     """
     settings = [section.model_dump(exclude=set(Train.UNTRACKED)) for section in sections]
     digest = hashlib.sha256(json.dumps(settings).encode())
-    for path in TRAINING_ROWS:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in training_rows:
+        digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()
 
 
 def read_replicates(recipe: str, row_ids: Sequence[str]) -> dict[str, dict[int, list[str]]]:
-    """{system: {training seed: the scored labels of the rows}} of replicates of this very recipe.
+    """{system: {training seed: the scored label of each row}} of the replicates of this recipe.
 
-    Those of another recipe, or of other rows, are left out.
+    Replicates of another recipe, or with predictions for other rows, are left out.
     """
     table = read_table(REPLICATES_FILE, REPLICATES)
-    found: dict[str, dict[int, dict[str, str]]] = {}
+    labels: dict[str, dict[int, dict[str, str]]] = {}
     for row in table.filter(pa.compute.equal(table["recipe"], recipe)).to_pylist():
-        of_seed = found.setdefault(row["system"], {}).setdefault(row["training_seed"], {})
-        of_seed[row["row_id"]] = row["scored"]
+        by_seed = labels.setdefault(row["system"], {})
+        by_seed.setdefault(row["training_seed"], {})[row["row_id"]] = row["scored"]
     return {
         system: {
             seed: [scored[row_id] for row_id in row_ids]
-            for seed, scored in sorted(seeds.items())
+            for seed, scored in sorted(by_seed.items())
             if scored.keys() == set(row_ids)
         }
-        for system, seeds in found.items()
+        for system, by_seed in labels.items()
     }

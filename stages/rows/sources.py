@@ -1,7 +1,7 @@
 """Where rows come from: one class for each kind of source, with `load` and `provenance`.
 
 A new kind is one class here, one entry in `SOURCE_KINDS`, and its section in `settings.sources`. Only
-what makes a whole source unreadable raises an error here; `rows.checks` judges the rows.
+what makes a whole source unreadable raises an error here; `rows.judging` checks the rows.
 """
 
 from abc import ABC, abstractmethod
@@ -29,7 +29,8 @@ from settings.sources import (
     TableSource,
     TasksSource,
 )
-from tasks.families import FAMILIES, Task, make_tasks
+from tasks.drawing import Task, make_tasks
+from tasks.families import FAMILIES
 
 Splits = dict[str, list[RawRow]]
 

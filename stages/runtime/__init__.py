@@ -1,3 +1,3 @@
-"""What every script needs. Import this room before numpy and torch: ruff's order of imports sees to it."""
+"""The modules that every script needs. Import `runtime` before numpy and torch (ruff sorts it first)."""
 
 import runtime.arithmetic  # noqa: F401  # sets environment variables before numpy and torch

@@ -1,11 +1,11 @@
-"""One code path of each library that computes, set before numpy and torch are loaded."""
+"""One code path for the arithmetic of each library, set before numpy and torch are imported."""
 
 import os
 import sys
 from pathlib import Path
 
-# The same code path on every processor that has AVX2, with any number of threads.
-# `lm.fingerprint` lists the operations for which these settings are not enough.
+# The same code path on every processor with AVX2, for any number of threads. `lm.fingerprint` reports
+# operations whose bits differ in spite of these settings.
 ARITHMETIC = {
     "MKL_CBWR": "AVX2,STRICT",  # torch's matrix products
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
@@ -17,7 +17,7 @@ ARITHMETIC = {
 
 
 def _has_avx2() -> bool:
-    """Whether the processor has AVX2, as far as the system tells."""
+    """Whether the processor has AVX2; False if the system does not report it."""
     try:
         return " avx2 " in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -25,6 +25,6 @@ def _has_avx2() -> bool:
 
 
 if _has_avx2():
-    _LATE = {"numpy", "torch"} & sys.modules.keys() and ARITHMETIC.items() - os.environ.items()
-    assert not _LATE, "import runtime before numpy and torch"
+    _TOO_LATE = {"numpy", "torch"} & sys.modules.keys() and ARITHMETIC.items() - os.environ.items()
+    assert not _TOO_LATE, "import runtime before numpy and torch"
     os.environ.update(ARITHMETIC)

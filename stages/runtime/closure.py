@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-# Modules that cannot change what a stage computes: messages, atomic files, the end of a process, bars,
-# clocks, the parsing of settings (their values are tracked as params) and the declaration of systems
-# (a system's rows, folders and commands are tracked in dvc.yaml).
+# Modules that cannot change what a stage computes: messages, atomic files, hashes, the end of a process,
+# bars, clocks, the parsing of settings (their values are tracked as params) and the declaration of
+# systems (a system's rows, folders and commands are tracked in dvc.yaml).
 WITHOUT_EFFECT = (
+    "lm.fingerprint",
     "lm.progress",
     "runtime.clock",
     "runtime.closure",
     "runtime.errors",
     "runtime.files",
+    "runtime.hashing",
     "runtime.process",
     "runtime.progress",
     "runtime.yaml_file",

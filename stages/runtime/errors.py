@@ -1,4 +1,4 @@
-"""Errors that a person can mend, values as messages show them, and why the system refused a write."""
+"""Errors that a person can fix, values in messages, and the reasons of refused writes."""
 
 import errno
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class StudyError(Exception):
-    """A mistake that a person can mend: its text says what is wrong, where, and how to mend it."""
+    """An error that a person can fix. The message names the place, the problem and the fix."""
 
 
 class _Shown(reprlib.Repr):
-    """Python's `repr`, cut where a value is long, nested or huge."""
+    """Python's `repr`, shortened for values that are long, nested or huge."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class _Shown(reprlib.Repr):
         self.maxlist = self.maxdict = 12
 
     def repr_int(self, value: int, level: int) -> str:
-        # Python refuses to spell out an integer of more than 4,300 digits.
+        # Python refuses to print an integer of more than 4,300 digits.
         huge = value.bit_length() > 400
         return f"<an integer of {value.bit_length()} bits>" if huge else repr(value)
 
@@ -29,36 +29,40 @@ _SHOWN = _Shown()
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: on one line, and short whatever a file holds."""
+    """A value as messages show it: one short line, for any value."""
     return _SHOWN.repr(value)
 
 
-# Why the system refuses a write, and what to do about it.
+# The advice for each reason of a refused write.
 _REFUSALS = {
     errno.ENOSPC: "make room on its disk",
-    errno.EDQUOT: "make room, for your share of its disk is used up",
+    errno.EDQUOT: "make room, because your quota on its disk is used up",
     errno.EFBIG: "allow larger files (ulimit -f)",
-    errno.EROFS: "choose a disk that can be written",
-    errno.EACCES: "let yourself write in its folder",
-    errno.EPERM: "let yourself write in its folder",
+    errno.EROFS: "choose a writable disk",
+    errno.EACCES: "get the permission to write in its folder",
+    errno.EPERM: "get the permission to write in its folder",
     errno.EIO: "its disk is failing",
 }
 
 
 def refused_write(error: BaseException, folder: Path | None = None) -> str | None:
-    """What the system says where an error, or one behind it, is a write refused in `folder`; else None."""
-    seen: BaseException | None = error
-    while seen is not None:
+    """The reason and the advice, if `error` or one of its causes is a refused write in `folder`; or None.
+
+    Without `folder` every refused write counts.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
         number = None
-        if isinstance(seen, OSError):
-            number, place = seen.errno, seen.filename2 or seen.filename
+        if isinstance(cause, OSError):
+            number, place = cause.errno, cause.filename2 or cause.filename
             if folder and place and not Path(place).resolve().is_relative_to(folder.resolve()):
-                return None  # such as a file that is read
-        if found := re.search(r"\(os error (\d+)\)", str(seen)):  # safetensors
-            number = int(found[1])
+                return None  # another file, for example one that is read
+        if match := re.search(r"\(os error (\d+)\)", str(cause)):  # safetensors
+            number = int(match[1])
         if number in _REFUSALS:
             return f"{os.strerror(number)}: {_REFUSALS[number]}, then run this again"
-        if "inline_container" in str(seen):  # torch.save, which tells no number
-            return f"{str(seen).rpartition(' . ')[2]}: is its disk full? Then run this again"
-        seen = seen.__cause__ or seen.__context__
+        if "inline_container" in str(cause):  # torch.save, without an error number
+            reason = str(cause).rpartition(" . ")[2]
+            return f"{reason}: the disk may be full: make room, then run this again"
+        cause = cause.__cause__ or cause.__context__
     return None

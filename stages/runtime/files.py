@@ -1,4 +1,4 @@
-"""Files and folders that readers see whole or not at all."""
+"""Files and folders written atomically: readers see a complete file or none."""
 
 import json
 import os
@@ -14,20 +14,22 @@ from runtime.process import RANK
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Let a write in here that the system refuses, such as on a full disk, be a `StudyError` of `path`."""
+    """Turn a write that the system refuses in the body, as on a full disk, into a `StudyError` of `path`."""
     try:
         yield
     except Exception as error:
-        if isinstance(error, StudyError) or (told := refused_write(error, path.parent)) is None:
+        reason = None if isinstance(error, StudyError) else refused_write(error, path.parent)
+        if reason is None:
             raise
-        raise StudyError(f"{path}: cannot be written: {told}") from None
+        raise StudyError(f"{path}: cannot be written: {reason}") from None
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a neighbour of `path`, then put it in place: readers see all or nothing.
+    """Call `write` on a temporary file beside `path`, then rename the file to `path`.
 
-    Of several processes that work as one the first alone writes. Nothing is flushed for the sake of a
-    power cut: DVC flushes neither, and `make repro` holds what it keeps against its hashes.
+    With several processes of one stage, the first process alone writes. Files are not flushed against a
+    power cut: DVC does not flush either, and `make repro` checks outputs against their hashes. Raises
+    `StudyError` if the system refuses the write.
     """
     if RANK:
         return
@@ -35,7 +37,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for old in path.parent.glob(f".{path.name}.*.partial"):
-            if not _is_running(old.suffixes[-2][1:]):  # it was killed while it wrote
+            if not _is_running(old.suffixes[-2][1:]):  # its process was killed during the write
                 old.unlink(missing_ok=True)
         try:
             write(partial)
@@ -49,13 +51,16 @@ def _is_running(process: str) -> bool:
         os.kill(int(process), 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another person's
+    except PermissionError:  # a running process of another user
         return True
     return True
 
 
 def place_folder(partial: Path, folder: Path) -> None:
-    """Put the whole folder `partial` at `folder`, where at no time a part of it or of an older one is."""
+    """Rename the complete folder `partial` to `folder`; an older `folder` is moved away, then removed.
+
+    `folder` is complete at any moment, or absent.
+    """
     old = folder.with_name(f".{folder.name}.old.partial")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -74,5 +79,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content` as JSON, keys in their own order, atomically."""
+    """Write `content` as JSON, with keys in the order of `content`, atomically."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -13,20 +13,22 @@ from pathlib import Path
 from runtime.errors import StudyError, refused_write
 
 _LAUNCHED = "LOCAL_RANK" in os.environ  # by `accelerate launch`, see `lm.processes`
-PROCESSES = int(os.environ["WORLD_SIZE"]) if _LAUNCHED else 1  # that work as one, on all machines
-RANK = int(os.environ["RANK"]) if _LAUNCHED else 0  # of this one; the first alone tells and writes
+PROCESSES = int(os.environ["WORLD_SIZE"]) if _LAUNCHED else 1  # of this stage, on all machines
+RANK = (
+    int(os.environ["RANK"]) if _LAUNCHED else 0
+)  # the process with rank 0 alone prints and writes
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage; exit with 1 and one message for a `StudyError` or a full disk, with 130 for an interrupt.
+    """Run a stage. Exit with 1 and a message for a `StudyError` or a full disk, with 130 for an interrupt.
 
-    Anything else is a fault of the project itself and keeps its traceback. Where DVC started the
-    stage and is killed, the stage ends too: the next `dvc repro` must not find it still at work.
+    Any other exception is a bug of the project and keeps its traceback. If DVC started the stage and is
+    killed, the stage ends too: two runs of a stage must not overlap.
     """
     _end_with_dvc()
     if RANK:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale that lacks a sign ends no stage
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no error for characters that the locale lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
@@ -34,7 +36,7 @@ def run_stage(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as error:  # of a write that is not `writing`, such as one to the screen's file
+    except OSError as error:  # a write outside `writing`, for example of stdout to a file
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             raise
         path = error.filename2 or error.filename or "a file"
@@ -42,10 +44,10 @@ def run_stage(main: Callable[[], None]) -> None:
 
 
 def _end_of_dvc() -> int | None:
-    """A descriptor that can be read once the DVC that runs this stage has ended.
+    """A file descriptor that becomes readable when the DVC that runs this stage ends.
 
-    Of a launched process: once its launcher has ended, which ends with its DVC. None where no DVC
-    runs it, or the system is not Linux and does not tell.
+    In a launched process it becomes readable when the launcher ends, which ends with its DVC. None if no
+    DVC runs this stage, and on systems other than Linux.
     """
     if _LAUNCHED and sys.platform == "linux":
         return os.pidfd_open(os.getppid())
@@ -54,7 +56,7 @@ def _end_of_dvc() -> int | None:
     mark = f"DVC_STAGE={os.environ['DVC_STAGE']}".encode()
     process = os.getppid()
     try:
-        # DVC's shell may stand between the two: it has the same mark, which DVC itself has not.
+        # The parent may be DVC's shell, which has the mark too; DVC itself does not have the mark.
         while mark in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
             status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
             process = int(status.partition("\nPPid:")[2].split()[0])
@@ -63,11 +65,11 @@ def _end_of_dvc() -> int | None:
         return None
 
 
-_DVC_ENDS = _end_of_dvc()  # as early as _STARTED: the imports of a stage can take seconds
+_DVC_ENDS = _end_of_dvc()  # at import, because the later imports of a stage can take seconds
 
 
 def _end_with_dvc() -> None:
-    """Let this process be killed when its DVC ends. All writing is atomic: nothing stays half done."""
+    """Kill this process when its DVC ends. All writes are atomic, so no partial output remains."""
 
     def wait(end: int) -> None:
         select.select([end], [], [])

@@ -14,7 +14,10 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def read_yaml(path: Path) -> Any:
-    """Read one YAML document with the safe loader; a key given twice is an error."""
+    """Read one YAML document with the safe loader.
+
+    Raises `StudyError` for a missing or unreadable file, for invalid YAML and for a repeated key.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -33,23 +36,25 @@ def read_yaml(path: Path) -> Any:
         line = text[: error.position].count("\n") + 1
         raise StudyError(
             f"{path}: not valid YAML: line {line} holds the character {shown(chr(error.character))}, "
-            "which YAML does not allow: take it out"
+            "which YAML does not allow: remove it"
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        told = f"{error.problem}{where}"
+        problem = f"{error.problem}{where}"
         if error.context and error.context_mark:
-            told = f"{error.context} begun in line {error.context_mark.line + 1}: {told}"
-        indent = ": indent with spaces" if "'\\t'" in told else ""
-        raise StudyError(f"{path}: not valid YAML: {told}{indent}") from None
+            problem = f"{error.context} begun in line {error.context_mark.line + 1}: {problem}"
+        hint = ": indent with spaces" if "'\\t'" in problem else ""
+        raise StudyError(f"{path}: not valid YAML: {problem}{hint}") from None
     except RecursionError:
         raise StudyError(f"{path}: not valid YAML: is nested too deeply") from None
-    except Exception as error:  # whatever int(), a date or a table of PyYAML's says of a value
-        told = " ".join(str(error).split())
-        if not isinstance(error, ValueError | yaml.YAMLError):  # KeyError: 'x', of !!bool x
-            told = f"a value does not fit its tag ({type(error).__name__}: {told})"
-        raise StudyError(f"{path}: not valid YAML: {told}") from None
+    except Exception as error:  # PyYAML's constructors of integers, dates and others raise any type
+        problem = " ".join(str(error).split())
+        if not isinstance(
+            error, ValueError | yaml.YAMLError
+        ):  # for example KeyError: 'x' of !!bool x
+            problem = f"a value does not fit its tag ({type(error).__name__}: {problem})"
+        raise StudyError(f"{path}: not valid YAML: {problem}") from None
 
 
 def _load(text: str) -> Any:
@@ -64,24 +69,24 @@ class _Checks(yaml.constructor.SafeConstructor):
     """Checks for what people write: no key twice, no text that no file can hold, and no aliases in
     aliases that grow to gigabytes."""
 
-    _MOST = 100_000  # values, every alias replaced by what it stands for
+    _MOST = 100_000  # values, every alias replaced by its value
 
     def construct_document(self, node: yaml.Node) -> Any:
         self._expanded(node, {})
         return super().construct_document(node)
 
     def _expanded(self, node: yaml.Node, sizes: dict[int, int]) -> int:
-        """How many values `node` holds; `sizes` has those of the nodes seen, 0 while under way."""
+        """The number of values in `node`. `sizes`: the number by node, 0 while a node is being counted."""
         if id(node) in sizes:
             if not sizes[id(node)]:
-                self._refuse("an anchor holds its own alias", node)
+                self._refuse("an anchor contains its own alias", node)
             return sizes[id(node)]
         sizes[id(node)] = 0
         if isinstance(node, yaml.ScalarNode) and _NO_TEXT.search(node.value):
             self._refuse("holds a NUL or half of a character (a lone surrogate)", node)
         size = 1
-        for each in _nodes_in(node):
-            size += self._expanded(each, sizes)
+        for inner in _nodes_in(node):
+            size += self._expanded(inner, sizes)
         if size > self._MOST:
             self._refuse(f"holds more than {self._MOST:,} values, aliases replaced", node)
         sizes[id(node)] = size
@@ -94,7 +99,7 @@ class _Checks(yaml.constructor.SafeConstructor):
             if key_node.tag != merge and isinstance(key_node, yaml.ScalarNode):
                 key = self.construct_object(key_node)
                 if key in seen:
-                    self._refuse(f"the key {shown(key)} stands twice", key_node)
+                    self._refuse(f"the key {shown(key)} occurs twice", key_node)
                 seen.add(key)
         return super().construct_mapping(node, deep)
 

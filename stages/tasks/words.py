@@ -1,7 +1,7 @@
-"""The words that tasks are made of: common, lower-case English, no word in two lists.
+"""The words that tasks contain: common English words in lower case, no word in two lists.
 
-Nothing in WORDS is an animal, a person or a colour, so that "find the animal" and "find the
-colour" have one right answer each.
+No word in WORDS is an animal, a person or a colour, so that "find the animal" and "find the colour"
+have exactly one right answer.
 """
 
 _WORDS = """

@@ -27,10 +27,12 @@ from pydantic import TypeAdapter
 from prompts.encode import Encoder
 from prompts.format import write_prompt
 from prompts.templates import read_templates
-from rows.checks import check_splits, labelled_check, remove_leaks, take_rows
+from rows.judging import labelled_check
 from rows.prepared import LABELLED, REJECTED
 from rows.reading import RawRow
+from rows.row import labelled_row, rejected_row
 from rows.sources import row_source
+from rows.splitting import check_splits, remove_leaks, take_rows
 from rows.tables import table_of
 from settings.read import read_settings
 from settings.sources import LabelledFiles
@@ -92,14 +94,8 @@ def account_of(source: LabelledFiles) -> tuple[list[RawRow], dict[str, str]]:
     assert len(kept) + len(aside) + told["not_taken"] == len(raw["train"])
     assert not aside & {row.number for row in kept}
     assert aside | {row.number for row in kept} <= numbers
-    table_of(  # and all of it can be written
-        [
-            {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
-            for row in checked.aside
-        ],
-        REJECTED,
-    )
-    table_of([{"row_id": row.row_id, **row.values} for row in kept], LABELLED)
+    table_of([rejected_row(row) for row in checked.aside], REJECTED)  # all rows can be written
+    table_of([labelled_row(row) for row in kept], LABELLED)
     return raw["train"], {row.values["text"]: row.values["label"] for row in kept}
 
 

@@ -221,7 +221,7 @@ def test_all_entries_have_a_group_or_none_has(path: Path) -> None:
         ("id: say-hello", "write a list of instructions, each with the keys id, group, instru"),
         ("- hello", "instruction 1: 'hello' is no mapping: write the keys id, group, instruction"),
         ("- [", "not valid YAML: "),
-        ("- {id: a, id: b}", "not valid YAML: the key 'id' stands twice (line 1"),
+        ("- {id: a, id: b}", "not valid YAML: the key 'id' occurs twice (line 1"),
         ('- {id: "\\0"}', "not valid YAML: holds a NUL"),
     ],
 )

@@ -6,13 +6,17 @@ import pytest
 import yaml
 
 GOOD = {"id": "one", "instruction": "Is it {{ labels }}?", "input": "{{ text }}"}
-ALONE = "input: may hold text and {{ labels }}, {{ text }} alone"
+ALONE = "input: may contain only text and {{ labels }}, {{ text }}"
 
 # name, what is different in the template, what the message must say after file and template
 STOPS: list[tuple[str, dict[str, object], str]] = [
-    ("the row dropped", {"input": "{{ labels }}"}, "drops the row: write {{ text }} in"),
-    ("the row as text", {"input": "{% raw %}{{ text }}{% endraw %}"}, "drops the row"),
-    ("the row in a comment", {"input": "{# {{ text }} #}"}, "drops the row"),
+    (
+        "the row dropped",
+        {"input": "{{ labels }}"},
+        "the row's text is missing: write {{ text }} in",
+    ),
+    ("the row as text", {"input": "{% raw %}{{ text }}{% endraw %}"}, "the row's text is missing"),
+    ("the row in a comment", {"input": "{# {{ text }} #}"}, "the row's text is missing"),
     ("no instruction", {"instruction": " \n"}, "the instruction is blank"),
     ("a loop", {"input": "{% for x in range(10**9) %}{{ text }}{% endfor %}"}, ALONE),
     (
@@ -37,19 +41,19 @@ STOPS: list[tuple[str, dict[str, object], str]] = [
     ("another file", {"input": "{% include '/etc/passwd' %}{{ text }}"}, ALONE),
     ("an import", {"input": "{% import 'os' as os %}{{ text }}"}, ALONE),
     ("a parent", {"input": "{% extends 'x' %}{{ text }}"}, ALONE),
-    ("an extension", {"input": "{% do text %}"}, "input: no valid template: "),
+    ("an extension", {"input": "{% do text %}"}, "input: not a valid template: "),
     ("a condition", {"input": "{{ text if labels else text }}"}, ALONE),
     ("an unknown name", {"input": "{{ txt }}"}, ALONE),
-    ("the answer told", {"instruction": "{{ label }}?"}, "instruction: may hold text and"),
+    ("the answer told", {"instruction": "{{ label }}?"}, "instruction: may contain only text and"),
     (
         "the row in the answer",
         {"completion": "{{ text }}"},
-        "completion: may hold text and {{ label",
+        "completion: may contain only text and {{ label",
     ),
-    ("left open", {"input": "{{ text"}, "input: no valid template: "),
-    ("closed twice", {"input": "{{ text }}{% endfor %}"}, "input: no valid template: "),
+    ("left open", {"input": "{{ text"}, "input: not a valid template: "),
+    ("closed twice", {"input": "{{ text }}{% endfor %}"}, "input: not a valid template: "),
     ("deep", {"input": "{{ " + "(" * 5000 + "text" + ")" * 5000 + " }}"}, "nested too deeply"),
-    ("too many digits", {"input": "{{ " + "9" * 5000 + " }}"}, "input: no valid template: "),
+    ("too many digits", {"input": "{{ " + "9" * 5000 + " }}"}, "input: not a valid template: "),
     ("a long fault", {"input": "{{ x }}" * 10**4}, ALONE),
     ("labels alike", {"completion": "yes"}, "completion: positive cannot be read back from 'yes'"),
     ("no answer", {"completion": ""}, "completion: negative cannot be read back from ''"),
@@ -87,14 +91,14 @@ def test_a_bad_template_stops_and_is_told_of(
 
 # name, what stands in the file, what the message must say after the file's name
 NO_POOLS: list[tuple[str, str, str]] = [
-    ("another thing", "wordings: []", "must hold a list under templates:"),
-    ("a list", "- {id: a}", "must hold a list under templates:"),
-    ("none", "templates: []", "must hold a list under templates:"),
+    ("another thing", "wordings: []", "must contain a list under templates:"),
+    ("a list", "- {id: a}", "must contain a list under templates:"),
+    ("none", "templates: []", "must contain a list under templates:"),
     ("one that is none", "templates: [5]", "template 1: "),
     (
         "an id twice",
         'templates: [&a {id: a, instruction: "{{ text }}"}, *a]',
-        "the id a stands twice",
+        "the id a occurs twice",
     ),
     (
         "a number as id",

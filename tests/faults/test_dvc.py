@@ -249,7 +249,7 @@ def mounts() -> tuple[str, ...]:
         ("mount -t tmpfs -o size=16k tmpfs {0}", "No space left on device: make room on its disk"),
         (
             "mount --bind {0} {0} && mount -o remount,bind,ro {0}",
-            "Read-only file system: choose a disk that can be written",
+            "Read-only file system: choose a writable disk",
         ),
     ],
 )

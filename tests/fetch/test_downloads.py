@@ -1,4 +1,4 @@
-"""What rows.downloads promises of a file at a URL: fetched once, resumed, the same bytes for ever."""
+"""What fetch.downloads promises of a file at a URL: fetched once, resumed, the same bytes for ever."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ def test_a_file_is_fetched_once_and_recorded(
     file = fetch_file(url, None)
     assert file.read_bytes() == TWEETS
     assert json.loads(CHECKSUMS.read_text()) == {url: SHA256}
-    assert "recorded in data/checksums.json and held from now on" in capsys.readouterr().out
+    assert "recorded in data/checksums.json and required from now on" in capsys.readouterr().out
     assert fetch_file(url, None) == file
     assert len(hub.requests) == 1
     assert [path for path in CACHE.rglob("*") if path.is_file()] == [file]
@@ -85,7 +85,7 @@ def test_the_recorded_checksum_is_held(hub: Hub, url: str) -> None:
 def test_the_checksum_of_the_profile_is_held_and_not_recorded(hub: Hub, url: str) -> None:
     assert fetch_file(url, SHA256).read_bytes() == TWEETS
     assert not CHECKSUMS.exists()
-    with pytest.raises(StudyError, match=rf"has the sha256 {SHA256}, not (ab)+ as in the profile"):
+    with pytest.raises(StudyError, match=rf"the sha256 is {SHA256}, not (ab)+ as in the profile"):
         fetch_file(url, "ab" * 32)
 
 
@@ -103,9 +103,14 @@ def test_a_broken_connection_goes_on_where_it_was(hub: Hub, url: str) -> None:
     assert hub.sent("train_150k.txt") == len(TWEETS) * 50_000
 
 
-def test_a_connection_that_breaks_at_once_is_told_and_leaves_nothing(hub: Hub, url: str) -> None:
+def test_a_connection_that_breaks_at_once_is_reported_and_leaves_nothing(
+    hub: Hub, url: str
+) -> None:
     hub.cuts["train_150k.txt"] = 0
-    with pytest.raises(StudyError, match=r"cannot be fetched \(RemoteProtocolError.*network up\?"):
+    with pytest.raises(
+        StudyError,
+        match=r"cannot be fetched \(RemoteProtocolError.*\): check the address and the network, then run",
+    ):
         fetch_file(url, None)
     assert not CHECKSUMS.exists()
     assert fetch_file(url, None).read_bytes() == TWEETS
@@ -128,7 +133,7 @@ def test_without_a_known_size_what_is_too_long_starts_anew(url: str, tmp_path: P
     assert (tmp_path / "partial").read_bytes() == TWEETS
 
 
-def test_what_is_not_there_is_told(hub: Hub) -> None:
+def test_a_missing_file_is_reported(hub: Hub) -> None:
     with pytest.raises(StudyError, match=r"/nothing\.txt: cannot be fetched \(status 404\)"):
         fetch_file(f"{hub.url}/nothing.txt", None)
     with pytest.raises(StudyError, match=r"cannot be fetched \(ConnectError"):
@@ -147,6 +152,30 @@ def test_a_connection_lost_for_good_keeps_what_came(
     assert (tmp_path / "partial").read_bytes() == TWEETS[:12]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_redirect_from_https_to_http_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/rows.txt":
+            address = f"{scheme}://mirror.example.org/tweets.txt"
+            return httpx2.Response(302, headers={"Location": address})
+        return httpx2.Response(200, content=TWEETS)
+
+    client = httpx2.Client(transport=httpx2.MockTransport(respond))
+    monkeypatch.setattr("fetch.downloads.httpx2.stream", client.stream)
+    url, partial = "https://example.org/rows.txt", tmp_path / "partial"
+    if scheme == "https":
+        download(url, partial)
+        assert partial.read_bytes() == TWEETS
+        return
+    with pytest.raises(StudyError, match=r"redirected to http://mirror\.example\.org/tweets\.txt"):
+        fetch_file(url, None)
+    with pytest.raises(httpx2.UnsupportedProtocol):
+        download(url, partial)
+    assert not partial.exists()
+
+
 def test_the_record_must_be_readable(url: str) -> None:
     CHECKSUMS.parent.mkdir()
     CHECKSUMS.write_text("{")
@@ -154,10 +183,11 @@ def test_the_record_must_be_readable(url: str) -> None:
         fetch_file(url, None)
 
 
-def test_too_small_a_disk_is_told(tmp_path: Path) -> None:
+def test_too_small_a_disk_is_reported(tmp_path: Path) -> None:
     require_space(tmp_path, 1, "rows")
     with pytest.raises(
-        StudyError, match=r"^model: needs 1000000000\.0 GB on the disk, .* free: make"
+        StudyError,
+        match=r"^model: needs 1000000000\.0 GB on the disk of .*, where .* GB are free: make",
     ):
         require_space(tmp_path, 10**18, "model")
 

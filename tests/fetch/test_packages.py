@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import StudyError
+from runtime.hashing import sha256_of
 
 import pytest
 
-from fetch.packages import fetch_package, read_member, sha256_of
+from fetch.packages import fetch_package, read_files, read_member
 from settings.section import Package
 
 CACHE = Path(".cache/packages")
@@ -121,6 +123,14 @@ def package(form: str, **changes: str) -> Package:
     return Package.model_validate(fields | changes)
 
 
+def files_left() -> list[Path]:
+    """The files in the working directory, without the locks, which stay and hold nothing."""
+    locks = Path(".cache/locks")
+    files = [path for path in Path().rglob("*") if path.is_file()]
+    assert not any(path.stat().st_size for path in locks.glob("*"))
+    return [path for path in files if path.parent != locks]
+
+
 @pytest.mark.parametrize(
     ("form", "name", "members"),
     [
@@ -137,8 +147,7 @@ def test_a_package_is_fetched_once_and_read_without_unpacking(
     assert read_member(archive, members) == ROWS
     no_pip()
     assert fetch_package(package(form)) == archive
-    there = sorted(path.name for path in Path().rglob("*") if path.is_file())
-    assert there == [name], "nothing else is left behind"
+    assert [path.name for path in files_left()] == [name], "nothing else is left behind"
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_anew(no_pip: Callable[[], None]) -> None:
@@ -157,7 +166,7 @@ def test_studies_at_once_that_share_a_cache_fetch_a_package_once(
     left.mkdir(parents=True)
     (left / WHEEL).write_bytes(wheel()[:100])
     code = (
-        "import sys; from rows.packages import fetch_package; from settings import Package; "
+        "import sys; from fetch.packages import fetch_package; from settings.section import Package; "
         "fetch_package(Package.model_validate_json(sys.argv[1]))"
     )
     processes = []
@@ -176,15 +185,15 @@ def test_studies_at_once_that_share_a_cache_fetch_a_package_once(
     told = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert "".join(told).count("fetching tiny-rows==1.0") == 1
-    there = {path.name: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    assert there == {WHEEL: wheel()}
+    assert {path.name: path.read_bytes() for path in files_left()} == {WHEEL: wheel()}
     assert not left.exists()
 
 
 def test_another_file_under_the_same_name_is_refused(index: Path) -> None:
     (index / WHEEL).write_bytes(wheel() + b"and more")
     with pytest.raises(
-        StudyError, match=r"tiny-rows==1\.0: the wheel on the index has another sha"
+        StudyError,
+        match=r"tiny-rows==1\.0: the sha256 of the wheel on the index differs from the prof",
     ):
         fetch_package(package("wheel"))
     assert not list(CACHE.rglob("*.whl"))
@@ -196,7 +205,9 @@ def test_a_source_distribution_with_another_hash_runs_none_of_its_code(index: Pa
     build = b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     members = {"tiny_rows-1.0/pyproject.toml": build, "tiny_rows-1.0/backend.py": code}
     (index / SDIST).write_bytes(tar(members))
-    with pytest.raises(StudyError, match="another sha256"):
+    with pytest.raises(
+        StudyError, match=r"tiny-rows==1\.0: the sha256 of the sdist on the index differs"
+    ):
         fetch_package(pinned)
     assert not (index / "ran").exists()
 
@@ -211,16 +222,18 @@ def test_a_package_that_is_not_there_is_named(changes: dict[str, str]) -> None:
 
 def test_a_form_that_is_not_there_is_named(index: Path) -> None:
     (index / SDIST).unlink()
-    with pytest.raises(StudyError, match="pip could not fetch its sdist"):
+    with pytest.raises(StudyError, match="pip could not fetch the sdist"):
         fetch_package(package("sdist"))
 
 
-def test_an_unreachable_index_is_told_from_a_wrong_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_index_is_no_wrong_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(StudyError, match=r"could not fetch its wheel \(is the index reachable\?"):
+    with pytest.raises(
+        StudyError, match="could not fetch the wheel: check that the index is reachable"
+    ):
         fetch_package(package("wheel"))
 
 
@@ -230,9 +243,9 @@ def test_an_unreachable_index_is_told_from_a_wrong_hash(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        (["a/rows.tsv"], r"outer\.zip: has no member a/rows\.tsv; did you mean b/rows\.tsv\?"),
-        (["nowhere.csv"], r"outer\.zip: has no member nowhere\.csv; it has 3 members"),
-        (["b/in.tar.gz", "x"], r"outer\.zip/b/in\.tar\.gz: has no member x; it has 1 members"),
+        (["a/rows.tsv"], r"outer\.zip: contains no member a/rows\.tsv; did you mean b/rows\.tsv\?"),
+        (["nowhere.csv"], r"outer\.zip: contains no member nowhere\.csv, but 3 members"),
+        (["b/in.tar.gz", "x"], r"outer\.zip/b/in\.tar\.gz: contains no member x, but 1 members"),
         (["b/in.tar.gz", "x/rows.tsv"], r"did you mean in/rows\.tsv\?"),
         (["b/rows.tsv", "x"], r"outer\.zip/b/rows\.tsv: is no readable zip or tar archive"),
         (["b/cut.tar.gz", "in/rows.tsv"], r"b/cut\.tar\.gz: is no readable zip or tar archive"),
@@ -252,8 +265,14 @@ def test_a_file_that_is_no_archive_is_named() -> None:
         read_member(Path("rows.zip"), ["rows.tsv"])
 
 
-def test_the_hash_of_several_files_is_that_of_their_bytes_in_order(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_bytes(b"ab")
-    two.write_bytes(b"c")
-    assert sha256_of(one, two) == hashlib.sha256(b"abc").hexdigest() != sha256_of(two, one)
+def test_files_of_an_inner_archive_are_read_by_their_whole_names() -> None:
+    wanted = re.compile(r"rows\.tsv|more\.tsv")
+    members = {"rows.tsv": b"1", "in/more.tsv": b"2", "../rows.tsv": b"3", "rows.tsv.exe": b"4"}
+    Path("outer.zip").write_bytes(zipped({"a/in.zip": zipped(members), "a/cut.zip": b"PK"}))
+    assert read_files(Path("outer.zip"), ["a/in.zip"], wanted) == {"rows.tsv": b"1"}
+    with pytest.raises(StudyError, match=r"outer\.zip/a/cut\.zip: is no readable zip or tar"):
+        read_files(Path("outer.zip"), ["a/cut.zip"], wanted)
+    with pytest.raises(
+        StudyError, match=r"outer\.zip: contains no member b/in\.zip; did you mean a/in"
+    ):
+        read_files(Path("outer.zip"), ["b/in.zip"], wanted)

@@ -1,5 +1,6 @@
 """Log-likelihoods and greedy answers in batches equal those of a row alone, computed plainly."""
 
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -235,7 +236,10 @@ def test_batches_too_large_for_memory_are_halved_and_answer_the_same(
         assert other.log_likelihoods == pytest.approx(one.log_likelihoods, abs=1e-4)
         assert torch.allclose(other.state, one.state, atol=1e-4)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("the rows: memory held ")
+    largest = max(asked[asked.index(too_large[-1]) + 1 :])
+    assert (
+        line == f"the rows: at most {largest} rows fit into memory, fewer than evaluate.batch_size"
+    )
     with _memory_for(toy_model, rows, error):
         assert _score_all(toy_model, encoder) == pytest.approx(likelihoods, abs=1e-4)
 
@@ -248,8 +252,12 @@ def test_a_row_that_does_not_fit_alone_is_named(
     if run is _score_all:
         lengths = [many + len(encoder.answer(ANSWERS[at % 4])) for at, many in enumerate(lengths)]
     longest = lengths.index(max(lengths))
-    told = rf"memory does not hold row {longest + 1} of 11 even alone: {max(lengths)} tokens; free"
-    with _memory_for(toy_model, 8, tokens=20), pytest.raises(StudyError, match=told):
+    message = (
+        f"the rows: row {longest + 1} of 11 does not fit into memory, even in a batch of its own: "
+        f"{max(lengths)} tokens; free memory, use a larger device, lower evaluate.max_new_tokens_*, or "
+        "leave the row out"
+    )
+    with _memory_for(toy_model, 8, tokens=20), pytest.raises(StudyError, match=re.escape(message)):
         run(toy_model, encoder)
 
 

@@ -30,7 +30,7 @@ def test_the_quantiser_is_heard_once_a_weight_has_4_bits(
 ) -> None:
     logger = logging.getLogger("bitsandbytes")
     monkeypatch.setattr(logger, "propagate", False)
-    monkeypatch.setattr(logger, "handlers", [lm._HELD])
+    monkeypatch.setattr(logger, "handlers", [lm._DELAYED])
     logging.getLogger("bitsandbytes.backends").warning("a kernel is missing")
     load_base(toy_shards, Precision(dtype="bfloat16", quantization="none"))
     assert "a kernel is missing" not in caplog.text

@@ -204,13 +204,13 @@ def main() -> None:
         return
     sys.argv[1:] = ["original_pretrained"]
     answered: dict[int, int] = {RANK: 0}
-    bar = answering._bar
+    bar = vars(answering)["progress_bar"]
 
-    def counting(total: int, name: str) -> Any:
+    def counting(total: int, name: str, unit: str) -> Any:
         answered[RANK] += total
-        return bar(total, name)
+        return bar(total, name, unit)
 
-    answering._bar = counting
+    vars(answering)["progress_bar"] = counting
     evaluate.main()
     shares = sorted(gather(answered).items())
     write_text(Path("shares.json"), json.dumps([count for _, count in shares]))

@@ -57,7 +57,9 @@ def test_only_the_models_files_are_taken(toy_base: Path, tmp_path: Path) -> None
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "origin").mkdir()
     (tmp_path / "origin/pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(StudyError, match=r"no \*\.safetensors weights"):
+    with pytest.raises(
+        StudyError, match=r"'[^']+': the folder contains no \*\.safetensors weights \(pickled"
+    ):
         place(PathBase(kind="path", path=str(tmp_path / "origin")), tmp_path / "base")
 
 
@@ -68,7 +70,10 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_another_hash_is_refused(toy_base: Path, tmp_path: Path) -> None:
     source = PathBase(kind="path", path=str(toy_base), sha256="0" * 64)
-    with pytest.raises(StudyError, match="the model changed"):
+    with pytest.raises(
+        StudyError,
+        match=r"is [0-9a-f]{64}, not 0{64} as in the profile: the model changed; correct sha256 in the",
+    ):
         place(source, tmp_path / "base")
 
 
@@ -151,7 +156,7 @@ def test_a_model_comes_by_its_commit(
     assert not (tmp_path / "hf-cache").exists(), "14.5 GB lie on the disk once"
 
 
-def test_a_branch_is_resolved_told_and_recorded(
+def test_a_branch_is_resolved_printed_and_recorded(
     hub: Hub, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.repositories["models", ID].branches["pull/7"] = COMMIT
@@ -202,7 +207,7 @@ def test_a_damaged_or_incomplete_cache_is_not_used(
     assert (tmp_path / "base" / SHARD).read_bytes() == content
     shard.unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(StudyError, match=rf"index\.json names {SHARD}, which is not there"):
+    with pytest.raises(StudyError, match=rf"index\.json names {SHARD}, which is missing: the"):
         place(base(), tmp_path / "again")
 
 
@@ -299,7 +304,9 @@ def test_a_damaged_shard_is_never_put_in_place(
 ) -> None:
     content = (toy_shards / SHARD).read_bytes()
     hub.damages[SHARD] = content[:-9] if damage == "truncated" else b"\0" + content[1:]
-    with pytest.raises(StudyError, match=rf"{SHARD} was damaged on its way.*run the stage again"):
+    with pytest.raises(
+        StudyError, match=rf"{SHARD} was damaged in the download.*run the stage again"
+    ):
         place(base(), tmp_path / "base")
     assert not (tmp_path / "base" / SHARD).exists()
     del hub.damages[SHARD]
@@ -312,7 +319,7 @@ def test_pickles_alone_are_refused_before_anything_is_fetched(
 ) -> None:
     content = {"config.json": b"{}", "tokenizer.json": b"{}", "pytorch_model.bin": b"pickle"}
     hub.add("models", "some/pickle", content)
-    with pytest.raises(StudyError, match=r"only pickled ones, .* \(pytorch_model\.bin\)"):
+    with pytest.raises(StudyError, match=r"only pickled weights, .* \(pytorch_model\.bin\)"):
         place(base("main", "some/pickle"), tmp_path / "base")
     assert not any("/resolve/" in request.path for request in hub.requests)
 
@@ -324,7 +331,7 @@ def test_a_repository_without_config_or_tokenizer_is_refused(
     content = {"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors": b""}
     del content[missing]
     hub.add("models", "some/model", content)
-    with pytest.raises(StudyError, match=rf"has no {missing.removesuffix('.json')}"):
+    with pytest.raises(StudyError, match=rf"contains no {missing.removesuffix('.json')}"):
         place(base("main", "some/model"), tmp_path / "base")
 
 
@@ -346,12 +353,16 @@ def test_a_gated_model_opens_with_its_token_alone(
 @pytest.mark.parametrize(
     ("id", "revision", "message"),
     [
-        (ID, "0" * 40, rf"{ID}@00000000: there is no revision 0+: give a branch.*commits/main"),
-        (ID, "v9", rf"{ID}@v9: there is no revision v9"),
+        (
+            ID,
+            "0" * 40,
+            rf"{ID}@00000000: the revision 0+ does not exist: name a branch.*commits/main",
+        ),
+        (ID, "v9", rf"{ID}@v9: the revision v9 does not exist: name a branch"),
         (
             "some/one",
             "main",
-            "some/one@main: there is no such repository at http.*or it is private",
+            "some/one@main: the repository does not exist at http.*, or is private: correct id, or",
         ),
     ],
 )
@@ -362,7 +373,7 @@ def test_what_is_not_there_is_named(
         place(base(revision, id), tmp_path / "base")
 
 
-def test_a_hub_out_of_reach_is_told_at_once(
+def test_a_hub_out_of_reach_is_reported_at_once(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
@@ -372,10 +383,12 @@ def test_a_hub_out_of_reach_is_told_at_once(
     assert time.monotonic() - begun < 5
 
 
-def test_a_full_disk_is_told_before_the_download(
+def test_a_full_disk_is_reported_before_the_download(
     hub: Hub, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**7, 0, 5 * 10**6))
-    with pytest.raises(StudyError, match=r"needs 0\.0 GB on the disk, .* has 0\.0 GB free"):
+    with pytest.raises(
+        StudyError, match=r"needs 0\.0 GB on the disk of .*, where 0\.0 GB are free: make"
+    ):
         place(base(), tmp_path / "base")
     assert not any("/resolve/" in request.path for request in hub.requests)

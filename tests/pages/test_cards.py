@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 
 from measure.results import Results
 from measure.system_metrics import Answering, Figures, Labelled
-from pages import cards
 from pages.cards import KINDS, card_markdown, merged, published
 from pages.parts import Part, Training, licence_of, parts_of
 from settings.base_model import HubBase, PathBase
@@ -335,7 +334,6 @@ def _declare(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         for name in names
     ]
     declared = Systems("sentiment", (before.original, *tuned))
-    monkeypatch.setattr(cards, "systems_of", lambda task: declared)
     monkeypatch.setitem(globals(), "systems_of", lambda task: declared)
 
 

@@ -153,27 +153,36 @@ def test_a_row_may_stand_in_the_instruction_more_than_once(tmp_path: Path) -> No
 
 # what stands in the template, what the message must say after the file's name
 BAD_TEMPLATES: list[tuple[dict[str, Any], str]] = [
-    (one(instruction="Say {{ labels }}."), "template one: drops the row"),
+    (one(instruction="Say {{ labels }}."), "template one: the row's text is missing"),
     (one(instruction=" \n", input="{{ text }}"), "template one: the instruction is blank"),
     # no logic
-    (one(input="{% for x in [1] %}{{ text }}{% endfor %}"), "one: input: may hold text and {{ lab"),
-    (one(input="{% if text %}a{% endif %}"), "one: input: may hold text and {{ labels }}, {{ text"),
-    (one(input="{% set a = 1 %}"), "one: input: may hold text and"),
-    (one(input="{% include 'x' %}"), "one: input: may hold text and"),
-    (one(input="{{ text.upper() }}"), "one: input: may hold text and"),
-    (one(input="{{ text.__class__.__mro__ }}"), "one: input: may hold text and"),
-    (one(input="{{ text[0] }}"), "one: input: may hold text and"),
-    (one(input="{{ text | upper }}"), "one: input: may hold text and"),
-    (one(input="{{ 7 * 7 }}"), "one: input: may hold text and"),
-    (one(input="{{ range(9) }}"), "one: input: may hold text and"),
-    (one(input="{{ tweet }}"), "one: input: may hold text and {{ labels }}, {{ text }} alone"),
-    (one(instruction="{{ text }} is {{ label }}"), "one: instruction: may hold text and"),
-    (one(completion="{{ label }}: {{ text }}"), "one: completion: may hold text and {{ label }} a"),
-    (one(completion="{{ labels }}"), "one: completion: may hold text and {{ label }} alone"),
+    (
+        one(input="{% for x in [1] %}{{ text }}{% endfor %}"),
+        "one: input: may contain only text and {{ lab",
+    ),
+    (
+        one(input="{% if text %}a{% endif %}"),
+        "one: input: may contain only text and {{ labels }}, {{ text",
+    ),
+    (one(input="{% set a = 1 %}"), "one: input: may contain only text and"),
+    (one(input="{% include 'x' %}"), "one: input: may contain only text and"),
+    (one(input="{{ text.upper() }}"), "one: input: may contain only text and"),
+    (one(input="{{ text.__class__.__mro__ }}"), "one: input: may contain only text and"),
+    (one(input="{{ text[0] }}"), "one: input: may contain only text and"),
+    (one(input="{{ text | upper }}"), "one: input: may contain only text and"),
+    (one(input="{{ 7 * 7 }}"), "one: input: may contain only text and"),
+    (one(input="{{ range(9) }}"), "one: input: may contain only text and"),
+    (one(input="{{ tweet }}"), "one: input: may contain only text and {{ labels }}, {{ text }}"),
+    (one(instruction="{{ text }} is {{ label }}"), "one: instruction: may contain only text and"),
+    (
+        one(completion="{{ label }}: {{ text }}"),
+        "one: completion: may contain only text and {{ label }}: ",
+    ),
+    (one(completion="{{ labels }}"), "one: completion: may contain only text and {{ label }}: "),
     # syntax
-    (one(input="{{ text"), "one: input: no valid template: "),
-    (one(input="{% nothing %}"), "one: input: no valid template: "),
-    (one(input="{{ }}"), "one: input: no valid template: "),
+    (one(input="{{ text"), "one: input: not a valid template: "),
+    (one(input="{% nothing %}"), "one: input: not a valid template: "),
+    (one(input="{{ }}"), "one: input: not a valid template: "),
     # completions
     (one(completion="positive"), "one: completion: positive cannot be read back from 'positive'"),
     (one(completion=""), "one: completion: negative cannot be read back from ''"),
@@ -200,13 +209,13 @@ def test_a_bad_template_is_named(tmp_path: Path, template: dict[str, Any], messa
 
 # what stands in the file, what the message must say after the file's name
 BAD_POOLS: list[tuple[str, str]] = [
-    ("", "must hold a list under templates:"),
-    ("templates: []\n", "must hold a list under templates:"),
-    ("templates: classify\n", "must hold a list under templates:"),
-    ("- id: a\n", "must hold a list under templates:"),
+    ("", "must contain a list under templates:"),
+    ("templates: []\n", "must contain a list under templates:"),
+    ("templates: classify\n", "must contain a list under templates:"),
+    ("- id: a\n", "must contain a list under templates:"),
     ("templates:\n  - classify\n", "template 1: "),
     ("templates: [\n", "not valid YAML"),
-    ('templates: [{id: a, id: b, instruction: "{{ text }}"}]\n', "the key 'id' stands twice"),
+    ('templates: [{id: a, id: b, instruction: "{{ text }}"}]\n', "the key 'id' occurs twice"),
     ("templates: [{id: a, instruction: {{ text }}}]\n", "not valid YAML"),
 ]
 
@@ -220,7 +229,7 @@ def test_a_bad_pool_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_an_id_names_one_template(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"pool\.yaml: the id one stands twice"):
+    with pytest.raises(StudyError, match=r"pool\.yaml: the id one occurs twice"):
         pool_of(tmp_path, one(), one(instruction="Other: {{ text }}"))
 
 

@@ -26,7 +26,8 @@ from settings.sources import (
     SourceSettings,
     TasksSource,
 )
-from tasks.families import FAMILIES, make_tasks
+from tasks.drawing import make_tasks
+from tasks.families import FAMILIES
 
 ROWS = [{"text": "I like it", "label": "1"}, {"text": "ça va, \u201cmerci\u201d 👍", "label": "0"}]
 

@@ -52,7 +52,7 @@ TORCH = "[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reason"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device: make room"),
         (
@@ -60,17 +60,17 @@ TORCH = "[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"
             r"File too large: allow larger files \(ulimit -f\)",
         ),
         (RuntimeError(SERIALIZED), "No space left on device: make room on its disk"),  # safetensors
-        (RuntimeError(TORCH), "unexpected pos 576 vs 534: is its disk full?"),
+        (RuntimeError(TORCH), "unexpected pos 576 vs 534: the disk may be full: make"),
     ],
 )
 def test_a_write_that_is_refused_is_one_message_and_leaves_what_there_was(
-    tmp_path: Path, error: Exception, told: str
+    tmp_path: Path, error: Exception, reason: str
 ) -> None:
     path = tmp_path / "a.json"
     path.write_text("old", encoding="utf-8")
-    with pytest.raises(StudyError, match=f"a.json: cannot be written: {told}"):
+    with pytest.raises(StudyError, match=f"a.json: cannot be written: {reason}"):
         write_atomically(path, fails(error))
-    assert [each.read_text(encoding="utf-8") for each in tmp_path.iterdir()] == ["old"]
+    assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,28 @@ import pytest
 import yaml
 from check_metrics import DATA, compare, compare_data
 
+EXACT = ["majority", "tfidf_logistic", "vader_lexicon"]
+
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     committed = {
-        "prepare.json": {"labelled": {"train": {"out": 720}}},
-        "train_mixed.json": {"steps": 90, "validation_loss": 1.0},
-        "evaluate/majority.json": {"accuracy": 0.691, "n": 1000},
-        "evaluate/mixed_fine_tuned.json": {"accuracy": 0.9, "general": {"exact_seen": 0.7}},
+        "headline.json": {"original_acc": 0.646, "mixed_acc": 0.9, "mixed_forgot": 2.0},
         "compare.json": {
             "systems": {
-                "mixed_fine_tuned": {"forgotten": 2.0, "wordings_seen": 0.9, "hundred": 0.2}
+                "majority": {"accuracy": 0.691, "matthews": 0.0},
+                "mixed_fine_tuned": {
+                    "accuracy": 0.9,
+                    "matthews": 0.8,
+                    "exact_seen": 0.7,
+                    "forgotten": 2.0,
+                    "wordings_seen": 0.9,
+                    "hundred": 0.2,
+                    "rows": 90,
+                },
             },
             "pairs": {"a - b": {"difference": 0.3}},
+            "primary": {"a - b": {"verdict": "better", "difference": 0.3, "p": 0.01}},
         },
     }
     for folder in ("committed", "new"):
@@ -30,7 +39,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "committed", tmp_path / "new"
 
 
-def _change(folder: Path, name: str, key: str, value: float) -> None:
+def _change(folder: Path, name: str, key: str, value: float | str) -> None:
     content = json.loads((folder / name).read_text())
     inner = content
     *parents, last = key.split(".")
@@ -41,54 +50,62 @@ def _change(folder: Path, name: str, key: str, value: float) -> None:
 
 
 def test_equal_metrics_pass(folders: tuple[Path, Path]) -> None:
-    assert list(compare(*folders)) == []
+    assert list(compare(*folders, EXACT)) == []
 
 
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [
-        ("evaluate/mixed_fine_tuned.json", "accuracy", 0.88),
-        ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.72),
-        ("train_mixed.json", "validation_loss", 1.04),
+        ("compare.json", "systems.mixed_fine_tuned.accuracy", 0.88),
+        ("compare.json", "systems.mixed_fine_tuned.matthews", 0.75),
+        ("compare.json", "systems.mixed_fine_tuned.exact_seen", 0.72),
         ("compare.json", "systems.mixed_fine_tuned.forgotten", 2.4),
         ("compare.json", "systems.mixed_fine_tuned.wordings_seen", 0.83),
         ("compare.json", "systems.mixed_fine_tuned.hundred", 0.3),
         ("compare.json", "pairs.a - b.difference", 0.34),
+        ("compare.json", "primary.a - b.difference", 0.34),
+        ("compare.json", "primary.a - b.p", 0.04),
+        ("headline.json", "mixed_acc", 0.88),
+        ("headline.json", "mixed_forgot", 2.4),
     ],
 )
 def test_a_difference_within_the_tolerance_passes(
-    folders: tuple[Path, Path], name: str, key: str, value: float
+    folders: tuple[Path, Path], name: str, key: str, value: float | str
 ) -> None:
     _change(folders[1], name, key, value)
-    assert list(compare(*folders)) == []
+    assert list(compare(*folders, EXACT)) == []
 
 
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [
-        ("evaluate/mixed_fine_tuned.json", "accuracy", 0.86),
-        ("evaluate/mixed_fine_tuned.json", "general.exact_seen", 0.5),
-        ("evaluate/majority.json", "accuracy", 0.692),
-        ("train_mixed.json", "validation_loss", 1.4),
+        ("compare.json", "systems.mixed_fine_tuned.accuracy", 0.86),
+        ("compare.json", "systems.mixed_fine_tuned.matthews", 0.7),
+        ("compare.json", "systems.mixed_fine_tuned.exact_seen", 0.5),
+        ("compare.json", "systems.majority.accuracy", 0.692),
+        ("compare.json", "systems.majority.matthews", 0.01),
         ("compare.json", "systems.mixed_fine_tuned.forgotten", 2.6),
         ("compare.json", "systems.mixed_fine_tuned.wordings_seen", 0.81),
         ("compare.json", "systems.mixed_fine_tuned.hundred", 0.33),
+        ("compare.json", "systems.mixed_fine_tuned.rows", 91),
         ("compare.json", "pairs.a - b.difference", 0.36),
-        ("train_mixed.json", "steps", 91),
-        ("prepare.json", "labelled.train.out", 719),
+        ("compare.json", "primary.a - b.difference", 0.36),
+        ("compare.json", "primary.a - b.verdict", "worse"),
+        ("headline.json", "original_acc", 0.68),
+        ("headline.json", "mixed_forgot", 2.6),
     ],
 )
 def test_a_larger_difference_is_named(
-    folders: tuple[Path, Path], name: str, key: str, value: float
+    folders: tuple[Path, Path], name: str, key: str, value: float | str
 ) -> None:
     _change(folders[1], name, key, value)
-    (line,) = compare(*folders)
+    (line,) = compare(*folders, EXACT)
     assert line.startswith(f"{name}: {key}: ")
 
 
 def test_a_missing_file_is_named(folders: tuple[Path, Path]) -> None:
-    (folders[1] / "evaluate/majority.json").unlink()
-    assert list(compare(*folders)) == ["evaluate/majority.json: missing"]
+    (folders[1] / "headline.json").unlink()
+    assert list(compare(*folders, EXACT)) == ["headline.json: missing"]
 
 
 @pytest.mark.parametrize(("now", "lines"), [(5, 0), (3, 1), (None, 1)])
@@ -99,12 +116,14 @@ def test_of_the_ten_instructions_two_may_turn_and_a_figure_that_is_gone_is_named
         content = {} if followed is None else {"ten": followed}
         text = json.dumps({"systems": {"mixed_fine_tuned": content}})
         (folder / "compare.json").write_text(text)
-    assert len(list(compare(*folders))) == lines
+    assert len(list(compare(*folders, EXACT))) == lines
 
 
 @pytest.fixture
 def locks(tmp_path: Path) -> tuple[Path, Path]:
     lock = {stage: {"outs": [{"path": f"data/{stage}", "md5": "0" * 32}]} for stage in DATA}
+    noise = {"path": "metrics/label_noise.json", "md5": "0" * 32}
+    lock |= {"baselines": {"outs": [noise, {"path": "predictions/tfidf", "md5": "0" * 32}]}}
     lock |= {"train_mixed": {"outs": [{"path": "models/mixed_fine_tuned", "md5": "0" * 32}]}}
     for name in ("committed", "new"):
         (tmp_path / name).mkdir()
@@ -122,9 +141,15 @@ def test_other_bytes_of_data_are_a_difference(locks: tuple[Path, Path], stage: s
     assert list(compare_data(*locks)) == [f"data/{stage}: {'0' * 32} committed, {'1' * 32} now"]
 
 
-def test_other_bytes_of_a_model_are_none(locks: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize(
+    ("stage", "place", "differs"),
+    [("train_mixed", 0, False), ("baselines", 1, False), ("baselines", 0, True)],
+)
+def test_other_bytes_of_a_model_are_none_but_of_label_noise(
+    locks: tuple[Path, Path], stage: str, place: int, differs: bool
+) -> None:
     path = locks[1] / "dvc.lock"
     lock = yaml.safe_load(path.read_text())
-    lock["stages"]["train_mixed"]["outs"][0]["md5"] = "1" * 32
+    lock["stages"][stage]["outs"][place]["md5"] = "1" * 32
     path.write_text(yaml.safe_dump(lock))
-    assert list(compare_data(*locks)) == []
+    assert len(list(compare_data(*locks))) == differs

@@ -19,8 +19,10 @@ from prompts.encode import Encoder
 from prompts.format import write_prompt
 from rows.answers import LABELLED_PREDICTIONS
 from rows.tables import read_table, table_of, write_table
+from systems import systems_of
 
 LABELS = ["negative", "positive"]
+SYSTEMS = systems_of("sentiment")
 NASTY = "{{ 7 * 7 }} {% x %} \"a\" 'b' </s> \\n\n\n5 \u2028\x85 - key: 'it' ☃"
 
 # What lm_eval leaves, from scores that a test gives: answers last row first, adds to every label of
@@ -218,7 +220,7 @@ def test_equal_labels_pass_with_both_accuracies(
 def test_a_row_with_a_special_token_is_left_out_and_counted(
     checked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cross_check("original_pretrained", None) == 0
+    assert cross_check(SYSTEMS["original_pretrained"], None) == 0
     said = capsys.readouterr().out
     assert "1 of 3 rows are left out" in said
     assert "on 2 rows" in said
@@ -244,7 +246,7 @@ def test_the_label_that_predictions_name_is_what_is_checked(
     rows = read_table(path, LABELLED_PREDICTIONS).to_pylist()
     rows[0]["scored"] = "positive"  # though its log-likelihoods say negative
     write_table(path, table_of(rows, LABELLED_PREDICTIONS))
-    assert cross_check("original_pretrained", 2) == 1
+    assert cross_check(SYSTEMS["original_pretrained"], 2) == 1
     assert "accuracy 0.0000 here, 0.5000 in lm_eval" in capsys.readouterr().out
 
 
@@ -257,7 +259,7 @@ def test_a_tie_passes_and_is_told(checked: Path, capsys: pytest.CaptureFixture[s
         **{"scored": "negative", "prompt": "Which?\n", "log_likelihoods": [-1.5, -1.50005]},
     }
     write_table(path, table_of([row], LABELLED_PREDICTIONS))
-    assert cross_check("original_pretrained", None) == 0
+    assert cross_check(SYSTEMS["original_pretrained"], None) == 0
     said = capsys.readouterr().out
     assert "a tie" in said
     assert "0 rows differ, 1 are ties" in said
@@ -277,7 +279,7 @@ def test_lm_eval_runs_offline_on_the_systems_own_model(
     checked: Path, monkeypatch: pytest.MonkeyPatch, system: str, model: str
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "stages")
-    cross_check(system, 1)
+    cross_check(SYSTEMS[system], 1)
     command, environment = json.loads((checked / "seen.json").read_text())
     assert command[command.index("--model_args") + 1] == model
     assert environment["HF_HUB_OFFLINE"] == "1"
@@ -303,7 +305,11 @@ def test_rows_that_lm_eval_left_out_are_an_error(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["original_few_shot"], "reads examples before each prompt"),
-        (["tfidf_logistic"], "no model system; there is original_pretrained, "),
+        (
+            ["tfidf_logistic"],
+            "is no language model of this study: choose from original_pretrained, ",
+        ),
+        (["tuned"], "is no language model of this study: choose from original_pretrained, "),
         (["--rows", "0"], "--rows 0: must be 1 or more"),
         (["sentiment_fine_tuned"], "labelled.parquet: no such file; `dvc repro` makes it"),
     ],
@@ -345,20 +351,20 @@ def test_settings_that_allow_no_comparison_are_named(
 ) -> None:
     change(checked / file, key, value)
     with pytest.raises(StudyError, match=said):
-        cross_check("original_pretrained", None)
+        cross_check(SYSTEMS["original_pretrained"], None)
 
 
 def test_no_row_left_to_compare_is_an_error(checked: Path, mistral_tokenizer: Any) -> None:
     (checked / "models/base").unlink()
     mistral_tokenizer.save_pretrained(checked / "models/base")
     with pytest.raises(StudyError, match="no row is left to compare"):
-        cross_check("original_pretrained", None)
+        cross_check(SYSTEMS["original_pretrained"], None)
 
 
 def test_an_lm_eval_that_fails_is_told_in_one_line(checked: Path) -> None:
     (checked / "scores.json").write_text(json.dumps("ValueError: no such model"))
     with pytest.raises(StudyError) as raised:
-        cross_check("original_pretrained", 1)
+        cross_check(SYSTEMS["original_pretrained"], 1)
     assert str(raised.value) == (
         "lm_eval failed on original_pretrained with status 1: ValueError: no such model"
     )

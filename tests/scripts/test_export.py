@@ -374,7 +374,9 @@ def test_a_folder_without_the_converter_is_named(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (study / "exports" / SYSTEM).mkdir(parents=True)
-    with pytest.raises(StudyError, match=r"^1: has no convert_hf_to_gguf.py; give the folder of a"):
+    with pytest.raises(
+        StudyError, match=r"^1: does not contain convert_hf_to_gguf\.py; name the folder of a"
+    ):
         _gguf(monkeypatch, SYSTEM, "1")
 
 

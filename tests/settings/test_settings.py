@@ -190,8 +190,8 @@ def test_every_mistake_of_a_file_is_told_at_once(study: Path, change: Change) ->
 
 # what stands in the file, what the message must say
 BROKEN: list[tuple[bytes, str]] = [
-    (b"seed: 1\nseed: 2\n", "params.yaml: not valid YAML: the key 'seed' stands twice.*line 2"),
-    (b"mix: {general_rows: 1, general_rows: 2}\n", "the key 'general_rows' stands twice"),
+    (b"seed: 1\nseed: 2\n", "params.yaml: not valid YAML: the key 'seed' occurs twice.*line 2"),
+    (b"mix: {general_rows: 1, general_rows: 2}\n", "the key 'general_rows' occurs twice"),
     (b"seed: [1\n", "params.yaml: not valid YAML: .*line 1"),
     (b"seed: 1\n  mix: 2\n", "not valid YAML"),
     (b"seed: 2026-99-99\n", "not valid YAML: month must be"),

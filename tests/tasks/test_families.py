@@ -1,5 +1,6 @@
-"""What rows.tasks promises of its families, of the tasks it draws and of its scorer."""
+"""What the tasks promise: right answers, the same draws in every process, an exact match that is fair."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -15,15 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import families as tasks
-from tasks.families import FAMILIES, Family, Task, is_exact, make_tasks
+from tasks.drawing import Family, Task, make_tasks
+from tasks.exact_match import is_exact
+from tasks.families import FAMILIES
 from tasks.words import ANIMALS, COLOURS, WORDS
 
 BY_NAME = {family.name: family for family in FAMILIES}
 SEEN = [family for family in FAMILIES if not family.held_out]
 DIGITS = Family("digits", ("Say it.", "Say {input}."), lambda r: (d := str(r.randrange(10)), d))
 
-# The answers once more, each from the content alone and by another way than the family's own.
+# The answers computed again from the content alone, in another way than the family computes them.
 ANSWERS: dict[str, Callable[[str], str]] = {
     "copy": lambda text: text,
     "first_word": lambda text: text[: text.index(" ")],
@@ -53,7 +55,7 @@ ANSWERS: dict[str, Callable[[str], str]] = {
 
 
 def content_of(task: Task) -> str:
-    """The content a task asks about, whichever way it is worded."""
+    """The content that a task asks about, in any wording."""
     if task.input:
         return task.input
     for wording in BY_NAME[task.family].wordings:
@@ -82,9 +84,9 @@ def test_wordings_are_several_of_both_styles_and_all_distinct() -> None:
 
 
 def test_words_are_plain_and_in_one_list_only() -> None:
-    every = WORDS + ANIMALS + COLOURS
-    assert len(set(every)) == len(every)
-    assert all(re.fullmatch("[a-z]{2,}", word) for word in every)
+    all_words = WORDS + ANIMALS + COLOURS
+    assert len(set(all_words)) == len(all_words)
+    assert all(re.fullmatch("[a-z]{2,}", word) for word in all_words)
     assert len(WORDS) >= 150
     assert len(ANIMALS) >= 30
 
@@ -113,24 +115,31 @@ def test_lists_hold_their_items(name: str) -> None:
 
 
 def test_answers_vary() -> None:
-    """No single answer carries a family; yes and no come about equally."""
+    """No answer is right for most questions of a family; yes and no are about equally frequent."""
     for family in FAMILIES:
         answers = Counter(task.output for task in make_tasks(300, 5, [family]))
         assert answers.most_common(1)[0][1] < 180, family.name
 
 
-def test_same_arguments_give_the_same_tasks_in_any_process() -> None:
+def test_same_arguments_give_the_same_tasks_in_any_process(repo: Path) -> None:
     code = (
-        "from rows.tasks import *; print(make_tasks(60, 11, FAMILIES, make_tasks(40, 1, FAMILIES)))"
+        "from tasks.drawing import make_tasks; from tasks.families import FAMILIES; "
+        "print(make_tasks(60, 11, FAMILIES, make_tasks(40, 1, FAMILIES)))"
     )
-    stages = str(Path(tasks.__file__).parents[1])
-    here = str(make_tasks(60, 11, FAMILIES, make_tasks(40, 1, FAMILIES)))
+    expected = str(make_tasks(60, 11, FAMILIES, make_tasks(40, 1, FAMILIES)))
     for hash_seed in ("1", "2"):
-        env = {**os.environ, "PYTHONPATH": stages, "PYTHONHASHSEED": hash_seed}
-        there = subprocess.run(
+        env = {**os.environ, "PYTHONPATH": str(repo / "stages"), "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
             [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
         )
-        assert there.stdout.strip() == here
+        assert done.stdout.strip() == expected
+
+
+def test_the_tasks_of_a_seed_do_not_change() -> None:
+    """Other tasks would change every study's general rows: a change of the digest is a decision."""
+    drawn = [(t.instruction, t.input, t.output, t.family) for t in make_tasks(2000, 42, FAMILIES)]
+    digest = hashlib.sha256(repr(drawn).encode()).hexdigest()
+    assert digest == "1f01dd49fdeca006d583c8f5aa61c3fcba2903b429afa37587d4043cdc19bc0f"
 
 
 def test_another_seed_asks_other_questions() -> None:
@@ -139,7 +148,7 @@ def test_another_seed_asks_other_questions() -> None:
 
 
 def test_families_alike_in_content_ask_different_questions() -> None:
-    """First and last word draw their words the same way, yet not the same words."""
+    """First and last word draw in the same way, but not the same words."""
     names = ("first_word", "last_word")
     first, last = (set(map(content_of, make_tasks(40, 1, [BY_NAME[name]]))) for name in names)
     assert not first & last
@@ -178,7 +187,7 @@ def test_tasks_are_shared_equally_and_unlike(count: int, seed: int, chosen: set[
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 9))
 def test_excluded_questions_do_not_come_back(train: int, test: int, seed: int) -> None:
-    """The same seed draws the same questions first, so that exclusion has work to do."""
+    """The same seed draws the same questions first, so some questions must be excluded."""
     trained = make_tasks(train, seed, SEEN)
     tested = make_tasks(test, seed, FAMILIES, exclude=iter(trained))
     assert len(tested) == test
@@ -192,9 +201,9 @@ def test_exclusion_sees_through_the_wording() -> None:
 
 
 def test_a_family_that_runs_out_is_named() -> None:
-    with pytest.raises(ValueError, match="'digits' gave only 10 of the 11 questions"):
+    with pytest.raises(ValueError, match="'digits' has only 10 of the 11 different questions"):
         make_tasks(11, 0, [DIGITS])
-    with pytest.raises(ValueError, match="'digits' gave only 5 of the 6 questions"):
+    with pytest.raises(ValueError, match="'digits' has only 5 of the 6 different questions"):
         make_tasks(6, 0, [DIGITS], exclude=make_tasks(5, 1, [DIGITS]))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rows.checks import normalised
+from rows.normalise import normalised
 from tasks.families import FAMILIES
 from tasks.instructions import CheckedInstruction, followed, load_instructions, results
 

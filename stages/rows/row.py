@@ -1,0 +1,94 @@
+"""A row between its source and the prepared tables, and the account of all rows of a source."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rows.prepared import GeneralRow, LabelledRow, RejectedRow
+from rows.reading import RawRow
+
+SPLITS = ("train", "validation", "test")
+Kind = Literal["rejected", "neutral", "repeats", "leaks", "near_leaks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A good row.
+
+    `source`, `number`: the file and the row's number in the file, from 1. `key`: rows with equal keys
+    repeat each other. `stratum`: a draw keeps the share of every stratum. `values`: the columns of the
+    prepared table, without `row_id`. `ratings`: one number a rater, empty without raters.
+    """
+
+    source: str
+    number: int
+    key: str
+    stratum: str
+    values: Mapping[str, Any]
+    row_id: str = ""
+    ratings: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that goes into no prepared table, with the reason and the row's content as JSON.
+
+    `contradicts`: None, or the split and the key of this row if the row that stays in its place has
+    the same text but a different label.
+    """
+
+    kind: Kind
+    source: str
+    number: int
+    reason: str
+    content: str
+    contradicts: tuple[str, str] | None = None
+
+
+@dataclass
+class Checked:
+    """The rows of a source by split, the rows set aside, and for each split a count of every row."""
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    aside: list[SetAside] = field(default_factory=list)
+    account: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+Check = Callable[[RawRow], Row | SetAside]
+
+
+def set_aside(
+    kind: Kind, row: RawRow | Row, reason: str, contradicts: tuple[str, str] | None = None
+) -> SetAside:
+    """The row with the reason why it is set aside."""
+    text = json.dumps(row.values, ensure_ascii=False, default=str)
+    # UTF-8 cannot encode half of a character (a lone surrogate): JSON's escape replaces it.
+    content = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return SetAside(kind, row.source, row.number, reason, content, contradicts)
+
+
+def labelled_row(row: Row) -> LabelledRow:
+    """A labelled row as the prepared table contains it."""
+    return {
+        "row_id": row.row_id,
+        "text": row.values["text"],
+        "label": row.values["label"],
+        "agreement": row.values["agreement"],
+    }
+
+
+def general_row(row: Row) -> GeneralRow:
+    """A general row as the prepared table contains it."""
+    return {
+        "row_id": row.row_id,
+        "instruction": row.values["instruction"],
+        "input": row.values["input"],
+        "output": row.values["output"],
+        "family": row.values["family"],
+    }
+
+
+def rejected_row(row: SetAside) -> RejectedRow:
+    """A row set aside as `rejected.parquet` contains it."""
+    return {"source": row.source, "row": row.number, "reason": row.reason, "content": row.content}
