@@ -53,7 +53,11 @@ NO_SETTINGS: list[tuple[str, bytes, list[str]]] = [
         MERGES.encode(),
         ["holds more than 100,000 values, aliases replaced (line"],
     ),
-    ("an anchor in itself", b"seed: &a [*a]\n", ["an anchor contains its own alias (line 1, column"]),
+    (
+        "an anchor in itself",
+        b"seed: &a [*a]\n",
+        ["an anchor contains its own alias (line 1, column"],
+    ),
     ("the same mapped", b"mix: &a {b: {c: *a}}\n", ["an anchor contains its own alias (line 1"]),
     ("the same merged in", b"mix: &a\n  <<: *a\n", ["an anchor contains its own alias (line 1"]),
     ("deep nesting", b"seed: " + b"[" * 20_000, ["not valid YAML: is nested too deeply"]),
