@@ -143,10 +143,12 @@ def score(
     encoder = Encoder(load_tokenizer(tokenizer), settings.prompt_format)
     answering = Model(name, model, {"labelled": encoder}, settings.evaluate.batch_size)
     answers = score_rows(answering, "rows", rows, pool, labels)
-    completions = {template.id: template.completions(labels.names) for template in pool}
+    completions: dict[str | None, list[str]] = {
+        template.id: template.completions(labels.names) for template in pool
+    }
     return Scores(
         answering.prompts("labelled", [row["prompt"] for row in rows]),
-        [[encoder.answer(text) for text in completions[row["template"]]] for row in rows],
+        [[encoder.answer(text) for text in completions[str(row["template"])]] for row in rows],
         [answer.log_likelihoods for answer in answers],
     )
 

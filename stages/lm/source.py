@@ -37,9 +37,8 @@ FILES = re.compile(
 )
 INDEX = "model.safetensors.index.json"  # the shard of every weight
 IDENTITY = Path("data/preflight/base_model.json")  # the result of `look_up`, for `place_base`
-PARTIAL = Path(
-    "models/.base.partial"
-)  # no output of a stage: DVC removes outputs before a stage runs
+# No output of a stage: DVC removes outputs before a stage runs.
+PARTIAL = Path("models/.base.partial")
 ORIGIN = "origin.json"  # in the folder of a base model from the Hub: its identity
 
 

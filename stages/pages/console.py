@@ -33,11 +33,14 @@ def console_text(*parts: RichTable | str) -> str:
 
 
 def table_console(table: Table) -> str:
-    """At most `WIDTH` wide: an interval is below its value."""
-    shown = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for place, column in enumerate(table.columns):
-        name = column.replace(", ", "\n").replace(" ", "\n") if place else column
-        shown.add_column(name, justify="right" if place else "left", no_wrap=True)
+    """At most `WIDTH` wide: an interval is below its value, a name that is too long goes on below."""
+    # One blank between columns: with more, the intervals of eight columns would be cut off.
+    shown = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    first, *numbers = table.columns
+    shown.add_column(first, overflow="fold")
+    for column in numbers:
+        heading = column.replace(", ", "\n").replace(" ", "\n")
+        shown.add_column(heading, justify="right", no_wrap=True)
     for row in table.rows:
         shown.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
     return console_text(shown)

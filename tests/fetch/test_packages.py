@@ -1,4 +1,4 @@
-"""What rows.packages promises: the pinned file and no other, fetched once, or a clear end."""
+"""What fetch.packages promises: the pinned file and no other, fetched once, or a clear end."""
 
 import base64
 import gzip

@@ -102,3 +102,16 @@ def test_the_console_shows_every_block_as_it_is() -> None:
 def test_two_blocks_of_a_page_have_an_empty_line_between_them() -> None:
     assert console_of([text("one"), text("two")]) == "one\n\ntwo\n"
     assert markdown_of([text("one"), text("two")]) == "one\n\ntwo"
+
+
+def test_a_wide_tables_numbers_are_whole_on_the_console() -> None:
+    interval = ".666 [.555, 1.000]"
+    name = "a_system_with_a_very_long_name_fine_tuned"
+    wide = Table(
+        ("system", *(f"metric {at}" for at in range(5)), "n", "tokens a row"),
+        [[name, *[interval] * 5, "1000", "50"]],
+    )
+    shown = table_console(wide)
+    assert "…" not in shown
+    assert shown.count("[.555, 1.000]") == 5
+    assert max(map(len, shown.splitlines())) <= WIDTH
