@@ -477,7 +477,7 @@ def test_the_ten_are_told_with_every_check(study: Path) -> None:
 
 
 def test_other_numbers_of_checked_instructions_are_counted_and_named(
-    compared: Callable[..., Path], run_stage: RunStage, tmp_path: Path
+    compared: Callable[..., Path], call_stage: RunStage, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(compared(TWO, 400), tmp_path / "study"))
     for name, path, count in (("ten", TEN, 3), ("hundred", HUNDRED, 40)):
@@ -486,7 +486,7 @@ def test_other_numbers_of_checked_instructions_are_counted_and_named(
         for system in MODELS:
             answers = folder / f"predictions/{system}/{name}.parquet"
             pq.write_table(pq.read_table(answers).slice(0, count), answers)
-    done = run_stage(folder, "compare")
+    done = call_stage(folder, "compare")
     assert done.returncode == 0, done.stderr
     page = (folder / "reports/ten-instructions.md").read_text(encoding="utf-8")
     assert page.startswith("# 3 instructions ")
@@ -642,7 +642,7 @@ def test_the_report_says_plainly_whether_an_encoder_is_as_good(
 
 
 def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
-    made_study: Callable[..., Path], run_stage: RunStage
+    made_study: Callable[..., Path], call_stage: RunStage
 ) -> None:
     folder = made_study(
         TWO,
@@ -651,7 +651,7 @@ def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
         commonest_share=0.8,
         always_commonest=["sentiment_fine_tuned", "majority"],
     )
-    done = run_stage(folder, "compare")
+    done = call_stage(folder, "compare")
     assert done.returncode == 0, done.stderr
     answer = _report(folder).split("\n\n")[1]
     assert _figures(folder)["primary"][f"{MODELS[2]} - {MODELS[0]}"]["verdict"] == "better"
@@ -666,14 +666,14 @@ def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
 
 
 def test_systems_without_predictions_of_these_labels_are_left_out(
-    made_study: Callable[..., Path], run_stage: RunStage
+    made_study: Callable[..., Path], call_stage: RunStage
 ) -> None:
     folder = made_study(TWO, 60, RIGHT)
     path = folder / "predictions/vader_lexicon/labelled.parquet"
     table = pq.read_table(path)
     blank = pa.nulls(len(table), pa.string())
     write_table(path, table.set_column(table.column_names.index("scored"), "scored", blank))
-    done = run_stage(folder, "compare")
+    done = call_stage(folder, "compare")
     assert done.returncode == 0, done.stderr
     assert "vader" not in _report(folder)
     assert "vader_lexicon" not in _figures(folder)["systems"]
@@ -718,12 +718,12 @@ def test_identical_predictions_divide_by_nothing(compared: Callable[..., Path]) 
 
 
 def test_predictions_of_other_rows_are_refused(
-    compared: Callable[..., Path], run_stage: RunStage, tmp_path: Path
+    compared: Callable[..., Path], call_stage: RunStage, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(compared(TWO, 50), tmp_path / "study"))
     path = folder / "predictions/majority/labelled.parquet"
     write_table(path, pq.read_table(path).slice(1))
-    done = run_stage(folder, "compare")
+    done = call_stage(folder, "compare")
     assert done.returncode == 1
     assert done.stderr.startswith(
         f"error: {path.relative_to(folder)}: other rows than the test split"

@@ -1,5 +1,6 @@
 """Preflight: what a study will take is said, and what cannot work stops before a weight is fetched."""
 
+import importlib
 import json
 import re
 import shutil
@@ -24,7 +25,6 @@ Change = Callable[[Path, str, object], None]
 @pytest.fixture(scope="module")
 def prepared(
     make_study: Callable[[Path], None],
-    run_stage: RunStage,
     change: Change,
     toy_base: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -33,9 +33,10 @@ def prepared(
     folder = tmp_path_factory.mktemp("preflight") / "study"
     make_study(folder)
     change(folder / "profiles/small.yaml", "base_model.path", str(toy_base))
-    for stage in ("prepare", "instructify", "mix"):
-        done = run_stage(folder, stage)
-        assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in ("prepare", "instructify", "mix"):
+            importlib.import_module(stage).main()
     return folder
 
 
@@ -157,9 +158,9 @@ def test_a_missing_revision_stops_it(
 
 
 def test_a_base_that_preflight_has_not_found_is_not_placed(
-    study: Path, run_stage: RunStage
+    study: Path, call_stage: RunStage
 ) -> None:
-    done = run_stage(study, "base_model")
+    done = call_stage(study, "base_model")
     assert done.returncode == 1
     assert done.stderr.startswith("error: data/preflight/base_model.json: no such file; `python")
     assert len(done.stderr.splitlines()) == 1

@@ -40,10 +40,10 @@ from settings.sources import LabelledFiles
 LABELS = ["negative", "positive"]
 many = settings(
     deadline=None,
-    max_examples=150,
+    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-few = settings(many, max_examples=60)
+few = settings(many, max_examples=40)
 
 
 @pytest.fixture(autouse=True)

@@ -236,16 +236,16 @@ def test_a_file_that_is_missing_is_named(path: Path) -> None:
 
 @pytest.mark.parametrize("name", [TEN, HUNDRED])
 def test_a_typo_ends_a_stage_with_one_line(
-    study: Path,
+    ran: Any,
     repo: Path,
-    run_stage: Callable[..., subprocess.CompletedProcess[str]],
+    call_stage: Callable[..., subprocess.CompletedProcess[str]],
     name: Path,
 ) -> None:
     for path in (TEN, HUNDRED):
         text = (repo / path).read_text(encoding="utf-8")
         changed = text.replace("\n  gold:", "\n  glod:", 1) if path == name else text
-        (study / path).write_text(changed, encoding="utf-8")
-    done = run_stage(study, "compare")
+        (ran.folder / path).write_text(changed, encoding="utf-8")
+    done = call_stage(ran.folder, "compare")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {name}: instruction 1, ")
