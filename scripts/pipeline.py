@@ -21,10 +21,7 @@ from systems import System, Systems, Trained, systems_of
 
 DVC = Path("dvc.yaml")
 PROFILE = "profiles/${profile}.yaml"
-HEAD = """\
-# Written by `make pipeline` from stages/ and profiles/: edit those, not this file. A test and
-# `make repro` say where it is stale. Each stage is a plain script that also runs by hand.
-"""
+HEAD = "# Written by `make pipeline` from stages/ and profiles/: edit those, not this file.\n"
 LABELLED, GENERAL = "data/instructions/labelled", "data/instructions/general"
 PREPARED = ["data/prepared/labelled", "data/prepared/general"]
 RATERS, SOURCES = "data/prepared/raters.parquet", "data/prepared/general_sources.parquet"
@@ -109,12 +106,12 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
             ["predictions/${key}", "metrics/evaluate/${key}.json"],
         ),
     }
+    original = f"predictions/{systems.original.name}"
     (probe,) = systems.of_kind("probe")
     stages["probe"] = stage(
         "probe",
         "Fit a linear probe on the original model's hidden states",
-        [f"{LABELLED}/test.parquet", f"{LABELLED}/train.parquet", "launch", BASE]
-        + [f"predictions/{systems.original.name}"],
+        [*(f"{LABELLED}/{name}.parquet" for name in ("test", "train")), "launch", BASE, original],
         [path.format(probe.name) for path in PREDICTED],
     )
     stages["baselines"] = stage(
@@ -133,7 +130,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
         + [f"predictions/{system.name}" for system in systems],
         ["reports", "metrics/compare.json"],
     )
-    # Both are in git. DVC lists the headline's few numbers and draws the accuracies of all systems.
+    # Both are in git: DVC lists the headline's few numbers and draws all accuracies.
     stages["compare"]["metrics"] = [{"metrics/headline.json": {"cache": False}}]
     stages["compare"]["plots"] = [{"metrics/systems.json": ACCURACIES}]
     return stages
