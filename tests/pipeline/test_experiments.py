@@ -89,6 +89,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.faults
 def test_replicates_train_under_further_seeds_and_enter_the_report(
     workspace: Path, run_in: Command
 ) -> None:
