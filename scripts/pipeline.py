@@ -1,15 +1,13 @@
-"""Write dvc.yaml from the code: `make pipeline`. `--check` only says whether dvc.yaml is up to date.
+"""Write dvc.yaml from the code: `make pipeline`.
 
 A stage's `deps` are the files that its script imports and the data in the table below; its `params`
 are the settings that its script reads; systems come from `stages/systems.py` and the profile's task.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from runtime.closure import affecting_files, settings_read
-from runtime.errors import StudyError
 from runtime.files import write_text
 from runtime.process import run_stage
 from runtime.yaml_file import read_yaml
@@ -23,16 +21,13 @@ from systems import System, Systems, Trained, systems_of
 
 DVC = Path("dvc.yaml")
 PROFILE = "profiles/${profile}.yaml"
-HEAD = """\
-# Written by `make pipeline` from stages/ and profiles/: edit those, not this file. A test and
-# `make repro` say where it is stale. Each stage is a plain script that also runs by hand.
-"""
+HEAD = "# Written by `make pipeline` from stages/ and profiles/: edit those, not this file.\n"
 LABELLED, GENERAL = "data/instructions/labelled", "data/instructions/general"
 PREPARED = ["data/prepared/labelled", "data/prepared/general"]
-RATERS = "data/prepared/raters.parquet"
-SOURCES = "data/prepared/general_sources.parquet"
+RATERS, SOURCES = "data/prepared/raters.parquet", "data/prepared/general_sources.parquet"
 POOL = "data/instructions/templates.json"
 BASE, FOUND = "models/base", "data/preflight/base_model.json"
+PREDICTED = ["predictions/{}", "metrics/evaluate/{}.json"]
 PARTS = ("train", "validation")  # of a loss curve
 TITLE = "Loss on answers, in nats a token"
 ACCURACIES = {"cache": False, "template": "bar_horizontal", "x": "accuracy", "y": "system"}
@@ -111,33 +106,31 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
             ["predictions/${key}", "metrics/evaluate/${key}.json"],
         ),
     }
-    (probe,) = systems.of_kind("probe")
     original = f"predictions/{systems.original.name}"
+    (probe,) = systems.of_kind("probe")
     stages["probe"] = stage(
         "probe",
         "Fit a linear probe on the original model's hidden states",
-        [f"{LABELLED}/test.parquet", f"{LABELLED}/train.parquet", "launch", BASE, original],
-        [f"predictions/{probe.name}", f"metrics/evaluate/{probe.name}.json"],
+        [*(f"{LABELLED}/{name}.parquet" for name in ("test", "train")), "launch", BASE, original],
+        [path.format(probe.name) for path in PREDICTED],
     )
     stages["baselines"] = stage(
         "baselines",
         "Predict the labels without a language model",
         ["data/prepared/labelled/test.parquet", "data/prepared/labelled/train.parquet"],
-        [f"predictions/{name}" for name in baselines]
-        + ["metrics/label_noise.json"]
-        + [f"metrics/evaluate/{name}.json" for name in baselines],
+        [path.format(name) for path in PREDICTED for name in baselines]
+        + ["metrics/label_noise.json"],
     )
     stages["compare"] = stage(
         "compare",
         "Compare all systems on the same rows",
         [*rows, POOL, *CHECKED, "data/prepared/labelled/test.parquet"]
-        + [RATERS, SOURCES, "data/replicates/predictions.parquet"]
-        + ["metrics/label_noise.json"]
+        + [RATERS, SOURCES, "data/replicates/predictions.parquet", "metrics/label_noise.json"]
         + [f"metrics/{system.train_stage}.json" for system in systems.tuned]
         + [f"predictions/{system.name}" for system in systems],
         ["reports", "metrics/compare.json"],
     )
-    # Both are in git. DVC lists the headline's few numbers and draws the accuracies of all systems.
+    # Both are in git: DVC lists the headline's few numbers and draws all accuracies.
     stages["compare"]["metrics"] = [{"metrics/headline.json": {"cache": False}}]
     stages["compare"]["plots"] = [{"metrics/systems.json": ACCURACIES}]
     return stages
@@ -197,13 +190,9 @@ def main() -> None:
     task = read_settings("task").task
     content = pipeline(systems_of(task), raw_files_of(task))
     text = HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-    current = DVC.read_text(encoding="utf-8") if DVC.is_file() else None
-    if text == current:
-        return
-    if "--check" in sys.argv[1:]:
-        raise StudyError(f"{DVC} is stale: run `make pipeline`")
-    write_text(DVC, text)
-    print(f"{DVC}: written for the task {task}")
+    if not DVC.is_file() or DVC.read_text(encoding="utf-8") != text:
+        write_text(DVC, text)
+        print(f"{DVC}: written for the task {task}")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ PARAMS: dict[str, Any] = {
     "compare": {"confidence": 0.95, "margin": 0.01},
 }
 PROFILE: dict[str, Any] = {
+    "origins": {},
     "task": "sentiment",
     "sources": {
         "labelled": {

@@ -82,7 +82,7 @@ def _write_emotion_study(folder: Path) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     profile = yaml.safe_load((folder / "profiles/pocket.yaml").read_text(encoding="utf-8"))
     (folder / "profiles/pocket.yaml").unlink()
-    del profile["origins"]
+    profile["origins"] = {}  # nobody is named
     profile["task"] = "emotion"
     profile["labels"] = {"names": EMOTIONS, "positive": "joy"}
     profile["sources"]["labelled"]["splits"] = {"train": "data/raw/letters.csv"}

@@ -112,20 +112,18 @@ def download(
 
 
 def _append(
-    url: str, partial: Path, have: int, size: int | None, headers: Mapping[str, str]
+    url: str, partial: Path, done: int, size: int | None, headers: Mapping[str, str]
 ) -> None:
     name = Path(urlsplit(url).path).name
     wanted = {**headers, "Accept-Encoding": "identity"}
-    if have:
-        wanted["Range"] = f"bytes={have}-"
+    if done:
+        wanted["Range"] = f"bytes={done}-"
     with httpx2.stream(
         "GET", url, headers=wanted, timeout=TIMEOUT, follow_redirects=True
     ) as response:
         if url.startswith("https:") and response.url.scheme != "https":
             raise httpx2.UnsupportedProtocol(f"redirected to {response.url}")
-        if (
-            have and response.status_code == 416
-        ):  # the partial file is longer than the file at the URL
+        if done and response.status_code == 416:  # `partial` is longer than the file at the URL
             partial.unlink()
             return _append(url, partial, 0, size, headers)
         if response.is_error:
@@ -133,10 +131,10 @@ def _append(
         response.raise_for_status()
         resumed = response.status_code == 206
         length = response.headers.get("Content-Length")
-        total = int(length) + (have if resumed else 0) if length else size
+        total = int(length) + (done if resumed else 0) if length else size
         with (
             partial.open("ab" if resumed else "wb") as file,
-            progress_bar(total, name, "B", done=have if resumed else 0) as bar,
+            progress_bar(total, name, "B", done=done if resumed else 0) as bar,
         ):
             for block in response.iter_bytes():
                 file.write(block)

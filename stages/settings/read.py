@@ -38,7 +38,7 @@ Task = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_names
 class Profile(Section):
     task: Task
     sources: Sources
-    origins: Origins = Origins()
+    origins: Origins
     labels: Labels
     base_model: BaseModelSection
     precision: Precision
