@@ -44,6 +44,7 @@ def test_nothing_that_a_stage_writes_is_left_for_git_to_find(
     assert {"dvc.lock", "metrics/headline.json", "metrics/systems.json"} <= set(tracked)
 
 
+@pytest.mark.faults
 def test_it_gives_the_same_bytes_in_other_surroundings(
     finished: Path,
     toy_study: Callable[[Path], None],
