@@ -38,13 +38,19 @@ def status(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
 
 POCKET = "profiles/pocket.yaml"
-COMMENT = ("", "# a comment\n")  # put at the file's beginning
-FETCH = {
+ORDER = (
     "prepare",
+    "instructify",
+    "mix",
     "preflight",
     "base_model",
+    "probe",
+    "baselines",
     "compare",
-}  # `compare` names the origin of every source
+)
+COMMENT = ("", "# a comment\n")  # put at the file's beginning
+FETCH = {"prepare", "preflight", "base_model"}
+FETCH |= {"compare"}  # names the origin of every source
 # name: file, old text, new text, the stages that are changed. What comes after these stages reruns
 # too, where their results differ.
 CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
@@ -125,7 +131,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     # code that trains nothing again
     "a source": ("stages/rows/sources.py", *COMMENT, {"prepare", "compare"}),
     "the settings of sources": ("stages/settings/sources.py", *COMMENT, {"prepare", "compare"}),
-    "a check of rows": ("stages/rows/checks.py", *COMMENT, {"prepare"}),
+    "a check of rows": ("stages/rows/judging.py", *COMMENT, {"prepare"}),
     "leaks": ("stages/rows/leaks.py", *COMMENT, {"prepare"}),
     "fetch/cache.py": ("stages/fetch/cache.py", *COMMENT, FETCH),
     "fetch/packages.py": ("stages/fetch/packages.py", *COMMENT, FETCH),
@@ -148,6 +154,25 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "lm/checkpoints.py": ("stages/lm/checkpoints.py", *COMMENT, TRAIN),
     "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | ANSWER),
 }
+
+
+def in_words(stages: set[str]) -> str:
+    """The stages as the README's table names them."""
+    groups = {"every training": TRAIN, "every evaluation": EVALUATE}
+    named = [words for words, group in groups.items() if group <= stages]
+    single = stages - {stage for words in named for stage in groups[words]}
+    in_order = [f"`{stage}`" for stage in ORDER if stage in single]
+    assert len(in_order) == len(single)
+    return ", ".join(named + in_order) or "nothing"
+
+
+def test_the_readme_shows_these_edits() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    _, table = readme.split("| edit | reruns |\n|---|---|\n")
+    rows = [line.strip("| ").split(" | ") for line in table.partition("\n\n")[0].splitlines()]
+    assert len(rows) >= 20
+    for edit, reruns in rows:
+        assert reruns == in_words(CHANGES[edit][3]), edit
 
 
 @pytest.mark.parametrize("name", CHANGES)
