@@ -197,7 +197,7 @@ def test_charts_are_drawn_without_a_network(
     assert page.addresses == []
     assert "window.vegaEmbed=" in page.scripts[0]
     charts = [re.search(r"var spec = (\{.*\});\n", script) for script in page.scripts[1:]]
-    assert len(charts) == 1 + len(MODELS) + len(BASELINES)
+    assert len(charts) == 2 + len(MODELS) + len(BASELINES)  # losses and accuracies before them
     for chart in charts:
         assert chart
         drawn = vl_convert.vegalite_to_svg(json.loads(chart[1]), vl_version=VEGA_LITE)
