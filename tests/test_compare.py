@@ -526,8 +526,9 @@ def test_the_table_that_dvc_draws_has_a_row_a_system(study: Path) -> None:
     rows = json.loads((study / "metrics/systems.json").read_text(encoding="utf-8"))["systems"]
     assert [row["system"] for row in rows] == list(RIGHT)
     for row in rows:
-        assert row["accuracy"] == _figures(study)["systems"][row["system"]]["accuracy"]
-        assert not [key for key in row if key.endswith(("_low", "_high"))]
+        numbers = _figures(study)["systems"][row["system"]]
+        assert {key: row[key] for key in numbers} == numbers
+        assert row["n"] == len(_rows(study, row["system"]))
 
 
 # --- other systems --------------------------------------------------------------------------------

@@ -70,20 +70,21 @@ def compare_metrics(results: Results) -> CompareMetrics:
     }
 
 
-def systems_table(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """A row a system with its metrics, without intervals: DVC draws the accuracies."""
+def systems_table(results: Results) -> dict[str, Any]:
+    """`compare_metrics` with a row a system, for git: DVC draws the accuracies of the rows.
+
+    A row also has n, the number of test rows, and of a language model `tokens_per_row`.
+    """
+    content = compare_metrics(results)
     rows = [
-        {
-            "system": name,
-            **{
-                key: value
-                for key, value in _numbers(metrics).items()
-                if not key.endswith(("_low", "_high"))
-            },
-        }
-        for name, metrics in results.metrics.items()
+        {"system": name, "n": results.metrics[name].labelled.n, **numbers}
+        for name, numbers in content["systems"].items()
     ]
-    return {"systems": rows}
+    for row in rows:
+        answering = results.metrics[str(row["system"])].answering
+        if answering is not None:
+            row["tokens_per_row"] = answering.tokens_per_row
+    return {**content, "systems": rows}
 
 
 def headline_metrics(results: Results) -> dict[str, float]:

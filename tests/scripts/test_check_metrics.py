@@ -14,10 +14,11 @@ EXACT = ["majority", "tfidf_logistic", "vader_lexicon"]
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     committed = {
         "headline.json": {"original_acc": 0.646, "mixed_acc": 0.9, "mixed_forgot": 2.0},
-        "compare.json": {
-            "systems": {
-                "majority": {"accuracy": 0.691, "matthews": 0.0},
-                "mixed_fine_tuned": {
+        "systems.json": {
+            "systems": [
+                {"system": "majority", "accuracy": 0.691, "matthews": 0.0},
+                {
+                    "system": "mixed_fine_tuned",
                     "accuracy": 0.9,
                     "matthews": 0.8,
                     "exact_seen": 0.7,
@@ -26,7 +27,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
                     "hundred": 0.2,
                     "rows": 90,
                 },
-            },
+            ],
             "pairs": {"a - b": {"difference": 0.3}},
             "primary": {"a - b": {"verdict": "better", "difference": 0.3, "p": 0.01}},
         },
@@ -44,7 +45,10 @@ def _change(folder: Path, name: str, key: str, value: float | str) -> None:
     inner = content
     *parents, last = key.split(".")
     for parent in parents:
-        inner = inner[parent]
+        if isinstance(inner, list):
+            (inner,) = (row for row in inner if row["system"] == parent)
+        else:
+            inner = inner[parent]
     inner[last] = value
     (folder / name).write_text(json.dumps(content))
 
@@ -56,15 +60,15 @@ def test_equal_metrics_pass(folders: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [
-        ("compare.json", "systems.mixed_fine_tuned.accuracy", 0.88),
-        ("compare.json", "systems.mixed_fine_tuned.matthews", 0.75),
-        ("compare.json", "systems.mixed_fine_tuned.exact_seen", 0.72),
-        ("compare.json", "systems.mixed_fine_tuned.forgotten", 2.4),
-        ("compare.json", "systems.mixed_fine_tuned.wordings_seen", 0.83),
-        ("compare.json", "systems.mixed_fine_tuned.hundred", 0.3),
-        ("compare.json", "pairs.a - b.difference", 0.34),
-        ("compare.json", "primary.a - b.difference", 0.34),
-        ("compare.json", "primary.a - b.p", 0.04),
+        ("systems.json", "systems.mixed_fine_tuned.accuracy", 0.88),
+        ("systems.json", "systems.mixed_fine_tuned.matthews", 0.75),
+        ("systems.json", "systems.mixed_fine_tuned.exact_seen", 0.72),
+        ("systems.json", "systems.mixed_fine_tuned.forgotten", 2.4),
+        ("systems.json", "systems.mixed_fine_tuned.wordings_seen", 0.83),
+        ("systems.json", "systems.mixed_fine_tuned.hundred", 0.3),
+        ("systems.json", "pairs.a - b.difference", 0.34),
+        ("systems.json", "primary.a - b.difference", 0.34),
+        ("systems.json", "primary.a - b.p", 0.04),
         ("headline.json", "mixed_acc", 0.88),
         ("headline.json", "mixed_forgot", 2.4),
     ],
@@ -79,18 +83,18 @@ def test_a_difference_within_the_tolerance_passes(
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [
-        ("compare.json", "systems.mixed_fine_tuned.accuracy", 0.86),
-        ("compare.json", "systems.mixed_fine_tuned.matthews", 0.7),
-        ("compare.json", "systems.mixed_fine_tuned.exact_seen", 0.5),
-        ("compare.json", "systems.majority.accuracy", 0.692),
-        ("compare.json", "systems.majority.matthews", 0.01),
-        ("compare.json", "systems.mixed_fine_tuned.forgotten", 2.6),
-        ("compare.json", "systems.mixed_fine_tuned.wordings_seen", 0.81),
-        ("compare.json", "systems.mixed_fine_tuned.hundred", 0.33),
-        ("compare.json", "systems.mixed_fine_tuned.rows", 91),
-        ("compare.json", "pairs.a - b.difference", 0.36),
-        ("compare.json", "primary.a - b.difference", 0.36),
-        ("compare.json", "primary.a - b.verdict", "worse"),
+        ("systems.json", "systems.mixed_fine_tuned.accuracy", 0.86),
+        ("systems.json", "systems.mixed_fine_tuned.matthews", 0.7),
+        ("systems.json", "systems.mixed_fine_tuned.exact_seen", 0.5),
+        ("systems.json", "systems.majority.accuracy", 0.692),
+        ("systems.json", "systems.majority.matthews", 0.01),
+        ("systems.json", "systems.mixed_fine_tuned.forgotten", 2.6),
+        ("systems.json", "systems.mixed_fine_tuned.wordings_seen", 0.81),
+        ("systems.json", "systems.mixed_fine_tuned.hundred", 0.33),
+        ("systems.json", "systems.mixed_fine_tuned.rows", 91),
+        ("systems.json", "pairs.a - b.difference", 0.36),
+        ("systems.json", "primary.a - b.difference", 0.36),
+        ("systems.json", "primary.a - b.verdict", "worse"),
         ("headline.json", "original_acc", 0.68),
         ("headline.json", "mixed_forgot", 2.6),
     ],
@@ -114,8 +118,8 @@ def test_of_the_ten_instructions_two_may_turn_and_a_figure_that_is_gone_is_named
 ) -> None:
     for folder, followed in zip(folders, (6, now), strict=True):
         content = {} if followed is None else {"ten": followed}
-        text = json.dumps({"systems": {"mixed_fine_tuned": content}})
-        (folder / "compare.json").write_text(text)
+        text = json.dumps({"systems": [{"system": "mixed_fine_tuned", **content}]})
+        (folder / "systems.json").write_text(text)
     assert len(list(compare(*folders, EXACT))) == lines
 
 
