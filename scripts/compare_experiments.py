@@ -157,14 +157,24 @@ def columns_of(runs: Sequence[Run]) -> list[Column]:
 
 
 def tables_of(runs: Sequence[Run], columns: Sequence[Column], width: int) -> list[Table]:
-    """A line for each run: the settings that differ, then numbers; two tables where one is too wide."""
+    """A line for each run: the settings that differ, then numbers; several tables where one is too wide."""
     settings = [(_heading(key), [_setting(run, key) for run in runs]) for key in _differing(runs)]
     numbers = [(column.heading, column.cells) for column in columns if column.is_shown]
-    whole = _table(runs, settings + numbers)
+    if _fits(_table(runs, settings + numbers), width):
+        return [_table(runs, settings + numbers)]
+    parts: list[list[tuple[str, list[str]]]] = [settings] if settings else []
+    parts.append([])
+    for number in numbers:
+        if parts[-1] and not _fits(_table(runs, [*parts[-1], number]), width):
+            parts.append([])
+        parts[-1].append(number)
+    return [_table(runs, part) for part in parts]
+
+
+def _fits(table: Table, width: int) -> bool:
+    """Whether no cell is cut or folded at this width."""
     unbound = Console(width=1000)
-    if Measurement.get(unbound, unbound.options, whole).maximum <= width:
-        return [whole]
-    return [_table(runs, settings), _table(runs, numbers)]
+    return Measurement.get(unbound, unbound.options, table).maximum <= width
 
 
 def notes_of(runs: Sequence[Run], columns: Sequence[Column]) -> Iterator[str]:

@@ -44,11 +44,15 @@ HALF = """\
 
 
 class Run(NamedTuple):
-    """A study that ran once: its folder, what git tracked before the run, and all that it printed."""
+    """A study that ran once: its folder, what git tracked before the run, and all that it printed.
+
+    `comparison` is the part of `console` that `make compare` printed.
+    """
 
     folder: Path
     tracked: set[str]
     console: str
+    comparison: str
 
     def json(self, path: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.folder / path).read_text(encoding="utf-8"))
@@ -122,7 +126,7 @@ def emotion(
     tracked = set(run_in(folder, "git", "ls-files").stdout.split("\n"))
     run("python", "-m", "dvc", "repro")
     run("python", "scripts/compare_experiments.py")
-    return Run(folder, tracked, "\n".join(printed))
+    return Run(folder, tracked, "\n".join(printed), comparison=printed[-1])
 
 
 def _written(run: Run) -> list[Path]:
@@ -216,6 +220,7 @@ def test_a_third_tuned_model_has_a_card_and_a_row_in_make_compare(emotion: Run) 
     assert sum(map(int, drawn)) == 6  # from the written ones and from the tasks
     for other in ("emotion_fine_tuned", "mixed_fine_tuned"):
         assert other in card
-    assert re.search(r"\bhalf\b", emotion.console.rpartition("experiment")[2])
+    for short in ("emotion", "mixed", "half"):
+        assert re.search(rf"\b{short}\b", emotion.comparison)
     headline = emotion.json("metrics/headline.json")
     assert any("half" in key for key in headline)
