@@ -38,7 +38,7 @@ def few_rows(run_in: Command, change: Change, tmp_path: Path) -> Path:
 
 def _train(run_in: Command, study: Path, threads: int) -> dict[str, str]:
     """The MD5 of every file of the adapter, of the losses and of what was counted."""
-    run_in(study, "python", "stages/train.py", "labelled", OMP_NUM_THREADS=str(threads))
+    run_in(study, "python", "stages/train.py", "sentiment", OMP_NUM_THREADS=str(threads))
     folders = ("models/sentiment_fine_tuned", "curves/sentiment_fine_tuned", "metrics")
     files = sorted(file for folder in folders for file in (study / folder).iterdir())
     return {file.name: hashlib.md5(file.read_bytes()).hexdigest() for file in files}

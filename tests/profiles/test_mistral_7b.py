@@ -16,7 +16,7 @@ def test_the_profile_runs_to_the_end(run_profile: Callable[[str], Path]) -> None
     profile = yaml.safe_load((folder / "profiles/mistral-7b.yaml").read_text())
     precision = {"dtype": "bfloat16", "quantization": "nf4", "deterministic": True}
     assert profile["precision"] == precision
-    for which, rows in (("labelled", 24), ("mixed", 36)):
+    for which, rows in (("sentiment", 24), ("mixed", 36)):
         account = json.loads((folder / f"metrics/train_{which}.json").read_text())
         assert account["rows"] == rows
         assert account["validation_loss"] < 12  # about ln 32000 at the start
