@@ -31,6 +31,16 @@ TEMPLATES = [
         "held_out": True,
     },
 ]
+RAREST = """\
+        System(name="rarest_label", short="rarest", title="the rarest label", kind="baseline"),
+"""
+RAREST_FUNCTION = """\
+def rarest_label(data: Data) -> Predictions:
+    label = Counter(data.train_labels).most_common()[-1][0]
+    return Predictions([label] * len(data.test_texts))
+
+
+"""
 HALF = """\
         Trained(
             name="half_fine_tuned",
@@ -69,7 +79,7 @@ def _insert(path: Path, before: str, text: str) -> None:
 
 
 def _write_emotion_study(folder: Path) -> None:
-    """Turn a toy study into one about emotions with four labels, and declare a third tuned system."""
+    """Turn a toy study into one about emotions, with a third tuned system and a new baseline."""
     for name in ("data/raw/tweets.csv", "templates/sentiment.yaml", "profiles/unused.yaml"):
         (folder / name).unlink()
     rows = [
@@ -102,6 +112,14 @@ def _write_emotion_study(folder: Path) -> None:
     recipes["half"] = mixed_rows(labelled, general, half, settings.seed)
 """
     _insert(folder / "stages/mix.py", "    for name, rows in recipes.items():\n", half)
+
+    # A new baseline: one entry, and its function.
+    _insert(
+        folder / "stages/systems.py", '        System(\n            name="original_probe"', RAREST
+    )
+    baselines = folder / "stages/baselines.py"
+    _insert(baselines, "# The function of every system of kind baseline", RAREST_FUNCTION)
+    _insert(baselines, '    "majority": majority,\n', '    "rarest_label": rarest_label,\n')
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +224,17 @@ def test_a_third_tuned_model_is_compared_with_the_original_and_with_each_other_o
     pairs = emotion.json("metrics/compare.json")["pairs"]
     named = {frozenset(pair.split(" - ")) for pair in pairs}
     assert {frozenset(("half_fine_tuned", other)) for other in systems_names(emotion)} <= named
+
+
+def test_a_new_baseline_is_in_the_tables_and_among_the_free_systems(emotion: Run) -> None:
+    assert "rarest_label" in emotion.json("metrics/compare.json")["systems"]
+    assert emotion.json("metrics/evaluate/rarest_label.json")["n"] == 24
+    for page in ("reports/results.md", "reports/summary.txt"):
+        assert "rarest_label" in emotion.text(page)
+    free = (
+        emotion.text("reports/results.md").partition("Without fine-tuning: ")[2].partition(". ")[0]
+    )
+    assert "rarest_label" in free
 
 
 def systems_names(run: Run) -> set[str]:

@@ -17,7 +17,7 @@ def writing(path: Path) -> Iterator[None]:
     """Turn a write that the system refuses in the body, as on a full disk, into a `StudyError` of `path`."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # libraries wrap a refused write in errors of their own
         reason = None if isinstance(error, StudyError) else refused_write(error, path.parent)
         if reason is None:
             raise
