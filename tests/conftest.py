@@ -22,6 +22,7 @@ from hypothesis import settings
 from hub import Hub
 
 REPO = Path(__file__).resolve().parents[1]
+FORKS = Path(__file__).parent / "forks"
 BuildOnce = Callable[[str, Callable[[Path], None]], Path]
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -412,6 +413,21 @@ def toy_study(
             run_command(folder, "git", "commit", "--quiet", "--message", "The toy study")
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def forked_repro() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `dvc repro` with stages that need not import torch: `forked_repro(folder, "unshare", "--net")`.
+
+    The arguments are a command that runs `dvc repro`, if any.
+    """
+
+    def forked_repro(folder: Path, *under: str) -> subprocess.CompletedProcess[str]:
+        paths = os.pathsep.join([str(folder / "stages"), str(FORKS)])
+        program = str(FORKS / "forked_repro.py")
+        return run_command(folder, *under, "python", program, PYTHONPATH=paths)
+
+    return forked_repro
 
 
 @pytest.fixture(scope="session")

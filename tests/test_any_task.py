@@ -15,6 +15,7 @@ import yaml
 from systems import systems_of
 
 REPO = Path(__file__).resolve().parents[1]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 DEFAULT_TASK = re.compile(r"sentiment|tweet", re.IGNORECASE)
 EMOTIONS = ["joy", "anger", "fear", "sadness"]
 TEMPLATES = [
@@ -125,7 +126,8 @@ def _write_emotion_study(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def emotion(
     toy_study: Callable[[Path], None],
-    run_in: Callable[..., subprocess.CompletedProcess[str]],
+    run_in: Command,
+    forked_repro: Command,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Run:
     """The emotion study with a third tuned system, run once. No test changes it."""
@@ -134,16 +136,18 @@ def emotion(
     _write_emotion_study(folder)
     printed = []
 
-    def run(*command: str) -> None:
-        done = run_in(folder, *command, PYTHONPATH="stages")
+    def add(done: subprocess.CompletedProcess[str]) -> None:
         printed.append(done.stdout + done.stderr)
 
-    run("python", "scripts/pipeline.py")
+    def run(script: str) -> None:
+        add(run_in(folder, "python", f"scripts/{script}", PYTHONPATH="stages"))
+
+    run("pipeline.py")
     run_in(folder, "git", "add", "--all")
     run_in(folder, "git", "commit", "--quiet", "--message", "Emotions")
     tracked = set(run_in(folder, "git", "ls-files").stdout.split("\n"))
-    run("python", "-m", "dvc", "repro")
-    run("python", "scripts/compare_experiments.py")
+    add(forked_repro(folder))
+    run("compare_experiments.py")
     return Run(folder, tracked, "\n".join(printed), comparison=printed[-1])
 
 

@@ -29,10 +29,14 @@ def dvc(run_in: Command, folder: Path, *arguments: str) -> str:
     return run_in(folder, "python", "-m", "dvc", *arguments).stdout
 
 
-def stages_run(run_in: Command, folder: Path, under: tuple[str, ...] = ()) -> set[str]:
-    """`dvc repro`, where that is said under another command: the stages whose command was really run."""
-    told = run_in(folder, *under, "python", "-m", "dvc", "repro").stdout
-    return set(re.findall(r"^Running stage '(.+)':$", told, re.MULTILINE))
+def stages_run(run_in: Command, folder: Path) -> set[str]:
+    """Run `dvc repro`, return the stages whose command was really run."""
+    return stages_named(dvc(run_in, folder, "repro"))
+
+
+def stages_named(printed: str) -> set[str]:
+    """The stages that `dvc repro` ran, by what it printed."""
+    return set(re.findall(r"^Running stage '(.+)':$", printed, re.MULTILINE))
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +44,17 @@ def finished(
     build_once: BuildOnce,
     toy_study: Callable[[Path], None],
     run_in: Command,
+    forked_repro: Command,
     no_network: tuple[str, ...],
 ) -> Path:
-    """The toy study, run once, without a network where that can be, and committed. No test changes it."""
+    """The toy study, run once, without a network where possible, and committed. No test changes it.
+
+    `test_it_gives_the_same_bytes_in_other_surroundings` runs it with a process per stage.
+    """
 
     def build(folder: Path) -> None:
         toy_study(folder)
-        assert stages_run(run_in, folder, no_network) == ALL
+        assert stages_named(forked_repro(folder, *no_network).stdout) == ALL
         run_in(folder, "git", "add", "--all")
         run_in(folder, "git", "commit", "--quiet", "--message", "The study, run")
 

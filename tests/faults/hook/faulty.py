@@ -15,6 +15,7 @@ import yaml
 from sitecustomize import Fault
 
 HOOK = Path(__file__).parent
+FORKS = HOOK.parents[1] / "forks"
 
 SEED = 4  # of every draw
 OLD = b"what an older run has left"
@@ -28,7 +29,7 @@ class Stages:
         self.commands, self.outs = _stages(folder)
         self.events: dict[str, list[str]] = {}
         self.undisturbed: dict[str, dict[str, bytes]] = {}
-        paths = [str(folder / "stages"), str(HOOK)]
+        paths = [str(folder / "stages"), str(HOOK), str(FORKS)]
         self._program = subprocess.Popen(
             [sys.executable, str(HOOK / "forked.py")],
             cwd=folder,
@@ -62,8 +63,8 @@ class Stages:
         for stage in self.commands:
             if stage not in self.undisturbed:
                 events = self.folder / ".dvc/tmp/events"
-                # The folder of a model is put in place of an older one in more steps: the second time.
-                for _ in range(2 if self.outs[stage][0].startswith("models/") else 1):
+                # The events of the second run count: folders exist, and an older output is replaced.
+                for _ in range(2):
                     events.unlink(missing_ok=True)
                     code, told = self.run(stage, events=str(events))
                     assert code == 0, told

@@ -1,28 +1,23 @@
-"""Stages that begin at once: this program has all they import, and forks a process for each one.
+"""Stages that begin at once: this program has imported all that they import, and forks one per request.
 
-Importing torch takes seconds, of which a kill needs none. `python forked.py` in a study's folder, with
-its stages and `hook` on PYTHONPATH, reads requests and writes answers, JSON in a line each.
+`python forked.py` in a study's folder, with its stages, `hook` and `forks` on PYTHONPATH, reads requests
+and writes answers, JSON in a line each.
 """
 
-import importlib
 import json
 import os
 import resource
-import runpy
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
+from forks import import_stages, run_stage_and_exit
 from sitecustomize import Fault, watch
 
 
 def main() -> None:
-    importlib.import_module("runtime")  # before numpy and torch
-    for stage in Path("stages").glob("*.py"):
-        importlib.import_module(stage.stem)
-    importlib.import_module("torch._dynamo")  # what the first step of a training imports
+    import_stages()
     # A stage shall not write there.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     answers.write("ready\n")
@@ -55,19 +50,8 @@ def _run(
     if file_size is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     watch(None if fault is None else Fault(**fault), Path(events) if events else None)
-    sys.argv = command
-    try:
-        runpy.run_path(f"stages/{command[0]}", run_name="__main__")
-        code = 0
-    except SystemExit as end:
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    os._exit(code)
+    script, *arguments = command
+    run_stage_and_exit(f"stages/{script}", arguments)
 
 
 if __name__ == "__main__":
