@@ -111,6 +111,7 @@ class _Loader(_Checks, yaml.SafeLoader):
     """PyYAML's safe loader with the checks."""
 
 
+# mypy cannot check a base class that is chosen at run time.
 class _FastLoader(_Checks, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """The same loader with the parser of libyaml, where PyYAML was built with it."""
 

@@ -16,6 +16,7 @@ def main() -> int:
     from dvc.cli import main as dvc
     from dvc.stage import run
 
+    # DVC has no public way. If DVC renames `_run`, every stage starts a new Python: slow, and right.
     run._run = _run_forked
     return dvc(["repro", *sys.argv[1:]])
 

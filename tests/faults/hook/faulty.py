@@ -56,7 +56,7 @@ class Stages:
         while (line := self._program.stdout.readline()) == "ready\n":
             pass
         answer = json.loads(line)
-        return answer["code"], answer["told"]
+        return answer["code"], answer["output"]
 
     def make(self, last: str) -> None:
         """Run the stages up to `last` that have not run yet, undisturbed; note what they leave."""
@@ -66,8 +66,8 @@ class Stages:
                 # The events of the second run count: folders exist, and an older output is replaced.
                 for _ in range(2):
                     events.unlink(missing_ok=True)
-                    code, told = self.run(stage, events=str(events))
-                    assert code == 0, told
+                    code, output = self.run(stage, events=str(events))
+                    assert code == 0, output
                 self.undisturbed[stage] = self.made(stage)
                 self.events[stage] = events.read_text(encoding="utf-8").splitlines()
                 events.unlink()

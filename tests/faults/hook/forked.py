@@ -29,13 +29,13 @@ def main() -> None:
             _run(write, **request)
         os.close(write)
         with open(read, encoding="utf-8", errors="replace") as pipe:
-            told = pipe.read()
+            output = pipe.read()
         _, status = os.waitpid(child, 0)
-        answers.write(json.dumps({"code": os.waitstatus_to_exitcode(status), "told": told}) + "\n")
+        answers.write(json.dumps({"code": os.waitstatus_to_exitcode(status), "output": output}) + "\n")
 
 
 def _run(
-    told: int,
+    pipe: int,
     command: list[str],
     fault: dict[str, Any] | None,
     events: str | None,
@@ -44,7 +44,7 @@ def _run(
     """Be the stage `command`, and end with its exit code."""
     os.setpgid(0, 0)  # a kill of its group is not the end of this program
     for stream in (1, 2):
-        os.dup2(told, stream)
+        os.dup2(pipe, stream)
     # What was started with nohup or & ignores an interrupt, and so do its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if file_size is not None:
