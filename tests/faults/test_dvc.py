@@ -58,9 +58,9 @@ def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[s
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit code and what was said, once nothing that the command started is at work any more."""
-    told, _ = process.communicate()
-    return process.returncode, told
+    """The exit code and what was message, once nothing that the command started is at work any more."""
+    output, _ = process.communicate()
+    return process.returncode, output
 
 
 def disturbed(folder: Path, fault: Fault, *targets: str, **environment: str) -> tuple[int, str]:
@@ -101,8 +101,8 @@ def test_dvc_repro_killed_in_stage_after_stage(
         events = len(stages.events[stage])
         (drawn, _) = draw(f"{stage} under dvc", events * 2 // 3, 2)
         fault = replace(drawn, command=f"stages/{command}", delay=0.0, to=to, signal=how)
-        code, told = disturbed(tmp_path, fault)
-        assert code in codes, (stage, fault, code, told)
+        code, output = disturbed(tmp_path, fault)
+        assert code in codes, (stage, fault, code, output)
         for name, content in made(tmp_path, stages.outs[stage]).items():
             assert content == stages.undisturbed[stage][name], name
         assert f"\n  {stage}:\n" not in _text(tmp_path / "dvc.lock")
@@ -132,10 +132,10 @@ def test_dvc_killed_while_it_writes_its_own_files(
     for left in (whole[: len(whole) // 2 - 3], b"", b"stages: ["):
         (workspace / "dvc.lock").write_bytes(left)
         (workspace / ".dvc/tmp/rwlock").write_bytes(b"")
-        told = run_in(workspace, "python", "scripts/mend.py").stdout
-        assert ".dvc/tmp/rwlock: was half-written" in told
-        told = run_in(workspace, *REPRO).stdout
-        assert "Running stage" not in told
+        output = run_in(workspace, "python", "scripts/mend.py").stdout
+        assert ".dvc/tmp/rwlock: was half-written" in output
+        output = run_in(workspace, *REPRO).stdout
+        assert "Running stage" not in output
         is_whole(workspace, finished, stages)
 
 
@@ -153,8 +153,8 @@ def test_dvc_killed_at_any_of_its_writes(
         for folder in (cache, tmp_path / "data/prepared"):
             shutil.rmtree(folder, ignore_errors=True)
         (tmp_path / "dvc.lock").unlink(missing_ok=True)
-        code, told = disturbed(tmp_path, Fault("dvc repro", event), "prepare")
-        assert code == -signal.SIGKILL, told
+        code, output = disturbed(tmp_path, Fault("dvc repro", event), "prepare")
+        assert code == -signal.SIGKILL, output
         for path in cache.glob("files/md5/??/" + 30 * "?"):
             assert hashlib.md5(path.read_bytes()).hexdigest() == path.parent.name + path.name
         run_in(tmp_path, "python", "scripts/mend.py")
@@ -200,11 +200,11 @@ def test_a_damaged_object_of_the_cache_is_named_and_made_again(
     path.write_bytes(content if how == "flipped" else content[: len(content) // 2])
     path.chmod(0o444)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    told = run_in(workspace, "python", "scripts/mend.py").stdout
-    assert f"{out}: a part of it is damaged in DVC's cache" in told
+    output = run_in(workspace, "python", "scripts/mend.py").stdout
+    assert f"{out}: a part of it is damaged in DVC's cache" in output
     assert not path.exists()
-    told = run_in(workspace, *REPRO).stdout
-    assert set(re.findall(r"^Running stage '(.+)':$", told, re.MULTILINE)) == reruns
+    output = run_in(workspace, *REPRO).stdout
+    assert set(re.findall(r"^Running stage '(.+)':$", output, re.MULTILINE)) == reruns
     is_whole(workspace, finished, stages)
 
 
@@ -215,10 +215,10 @@ def test_two_at_once_in_one_folder(
     both = [start(tmp_path, *REPRO, "mix", "baselines") for _ in range(2)]
     ended = [end(process) for process in both]
     assert 0 in [code for code, _ in ended], ended
-    for code, told in ended:
-        busy = "is busy, it is being blocked by" in told or "Unable to acquire lock" in told
-        assert code == 0 or busy, told
-    told = run_in(tmp_path, *REPRO, "mix", "baselines").stdout
+    for code, output in ended:
+        busy = "is busy, it is being blocked by" in output or "Unable to acquire lock" in output
+        assert code == 0 or busy, output
+    output = run_in(tmp_path, *REPRO, "mix", "baselines").stdout
     for stage in ("prepare", "instructify", "mix", "baselines"):
         assert made(tmp_path, stages.outs[stage]) == stages.undisturbed[stage]
     assert left_over(tmp_path) == []
@@ -227,8 +227,8 @@ def test_two_at_once_in_one_folder(
 @pytest.mark.parametrize("stage", ["prepare", "base_model"])
 def test_one_stage_by_hand_twice_at_once(stages: Stages, workspace: Path, stage: str) -> None:
     command = (sys.executable, f"stages/{stages.commands[stage]}")
-    for code, told in [end(each) for each in [start(workspace, *command) for _ in range(3)]]:
-        assert code == 0, told
+    for code, output in [end(each) for each in [start(workspace, *command) for _ in range(3)]]:
+        assert code == 0, output
     assert made(workspace, stages.outs[stage]) == stages.undisturbed[stage]
     assert left_over(workspace) == []
 
@@ -275,10 +275,12 @@ def test_a_full_or_read_only_disk(
     command = f"{mount.format(folder)} && exec python stages/{stages.commands[stage]}"
     if stage == "base_model" or stage.startswith("evaluate"):
         command = command.replace("size=16k", "size=4k")
-    code, told = end(start(workspace, *mounts, "sh", "-c", command))
-    assert code == 1, told
-    (said,) = re.findall(r"^error: .*", told, re.MULTILINE)
-    assert re.fullmatch(rf"error: {folder}\S*: cannot be written: {re.escape(why)}.*", said), said
-    assert "Traceback" not in told
+    code, output = end(start(workspace, *mounts, "sh", "-c", command))
+    assert code == 1, output
+    (message,) = re.findall(r"^error: .*", output, re.MULTILINE)
+    assert re.fullmatch(rf"error: {folder}\S*: cannot be written: {re.escape(why)}.*", message), (
+        message
+    )
+    assert "Traceback" not in output
     assert made(workspace, stages.outs[stage]) == stages.undisturbed[stage]
     assert left_over(workspace) == []

@@ -60,15 +60,15 @@ def test_a_stage_killed_again_and_again_ends_with_the_same_bytes(
     killed = 0
     for fault in faults:
         _from_the_start(stages)
-        code, told = stages.run(stage, fault)
-        assert code in (-signal.SIGKILL, 0 if fault.delay else -signal.SIGKILL), (fault, told)
+        code, output = stages.run(stage, fault)
+        assert code in (-signal.SIGKILL, 0 if fault.delay else -signal.SIGKILL), (fault, output)
         killed += code != 0
         _nothing_is_half_written(stages, stage)
     assert killed >= len(faults) - 1
     _from_the_start(stages)
-    code, told = stages.run(stage, replace(faults[0], signal=signal.SIGINT))
-    assert code == 130, told
-    assert "Traceback" not in told
+    code, output = stages.run(stage, replace(faults[0], signal=signal.SIGINT))
+    assert code == 130, output
+    assert "Traceback" not in output
     _nothing_is_half_written(stages, stage)
     _recovers(stages, stage, aside)
 
@@ -77,14 +77,14 @@ def test_a_stage_killed_again_and_again_ends_with_the_same_bytes(
 def test_a_stage_on_a_full_disk_says_so_and_leaves_what_there_was(
     stages: Stages, aside: Path, stage: str
 ) -> None:
-    code, told = stages.run(stage, file_size=16)
+    code, output = stages.run(stage, file_size=16)
     assert code == 1
-    (said,) = re.findall("^error: .*", told, re.MULTILINE)
-    path, _, why = said.removeprefix("error: ").partition(": ")
+    (message,) = re.findall("^error: .*", output, re.MULTILINE)
+    path, _, why = message.removeprefix("error: ").partition(": ")
     assert path.startswith((*stages.outs[stage], "checkpoints/"))
     assert why.startswith("cannot be written: ")
     assert "File too large: allow larger files (ulimit -f)" in why or "the disk may be full" in why
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     assert left_over(stages.folder) == []
     _nothing_is_half_written(stages, stage)
     _recovers(stages, stage, aside)
@@ -99,10 +99,10 @@ def test_a_training_goes_on_from_its_last_checkpoint(stages: Stages, stage: str)
         if (found := re.fullmatch(r"os.rename checkpoints/.*/checkpoint-(\d+)", event))
     ]
     at, step = moves[-1]
-    code, told = stages.run(stage, Fault("", at + 2))
-    assert code == -signal.SIGKILL, told
-    code, told = stages.run(stage)
-    assert f"{stage}: goes on from step {step} of 9" in told
+    code, output = stages.run(stage, Fault("", at + 2))
+    assert code == -signal.SIGKILL, output
+    code, output = stages.run(stage)
+    assert f"{stage}: goes on from step {step} of 9" in output
     assert stages.made(stage) == stages.undisturbed[stage]
 
 
@@ -135,8 +135,8 @@ def _nothing_is_half_written(stages: Stages, stage: str) -> None:
 
 
 def _recovers(stages: Stages, stage: str, aside: Path) -> None:
-    code, told = stages.run(stage)
-    assert code == 0, told
+    code, output = stages.run(stage)
+    assert code == 0, output
     assert stages.made(stage) == stages.undisturbed[stage]
     assert left_over(stages.folder) == []
     assert {path.read_bytes() for path in aside.iterdir()} == {OLD}  # nothing is written in place

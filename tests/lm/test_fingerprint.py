@@ -71,7 +71,9 @@ PRINT = (
 
 
 @needs_avx2
-@pytest.mark.skipif("GenuineIntel" not in FLAGS, reason="other makers' processors give bits that depend on threads")
+@pytest.mark.skipif(
+    "GenuineIntel" not in FLAGS, reason="other makers' processors give bits that depend on threads"
+)
 @pytest.mark.parametrize("threads", ["1", "2", "3"])
 def test_intel_gives_the_same_bits_with_any_number_of_threads(threads: str) -> None:
     done = _python("-c", PRINT, OMP_NUM_THREADS=threads)

@@ -31,7 +31,9 @@ def main() -> None:
         with open(read, encoding="utf-8", errors="replace") as pipe:
             output = pipe.read()
         _, status = os.waitpid(child, 0)
-        answers.write(json.dumps({"code": os.waitstatus_to_exitcode(status), "output": output}) + "\n")
+        answers.write(
+            json.dumps({"code": os.waitstatus_to_exitcode(status), "output": output}) + "\n"
+        )
 
 
 def _run(
