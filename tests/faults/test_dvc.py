@@ -58,7 +58,7 @@ def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[s
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit code and what was message, once nothing that the command started is at work any more."""
+    """The exit code and what was printed, once nothing that the command started is at work any more."""
     output, _ = process.communicate()
     return process.returncode, output
 
