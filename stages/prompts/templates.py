@@ -5,6 +5,7 @@ a row's text. The texts then replace the mark, so that the text of a row is neve
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from runtime.yaml_file import read_yaml
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import Template as CompiledTemplate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -159,7 +161,13 @@ def _check(where: str, source: str, names: set[str]) -> None:
 
 
 def _render(source: str, **variables: str) -> str:
-    return _ENVIRONMENT.from_string(source).render(variables)
+    return _compiled(source).render(variables)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str) -> CompiledTemplate:
+    """The compiled template. Answers are rendered once a row, and Jinja2 compiles anew at each call."""
+    return _ENVIRONMENT.from_string(source)
 
 
 def _in_words(labels: Sequence[str]) -> str:

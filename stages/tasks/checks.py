@@ -12,7 +12,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
 from runtime.errors import shown
@@ -96,11 +96,15 @@ def _mentions(keyword: str, text: str) -> bool:
     "a|b" means either form and "snow*" any ending. Hyphens and underscores end a word: "rain"
     occurs in "rain-soaked" and "_rain_" but not in "rainy" or "train".
     """
+    return _keyword_pattern(keyword).search(text.replace("\u2019", "'")) is not None
+
+
+@lru_cache(maxsize=4096)
+def _keyword_pattern(keyword: str) -> re.Pattern[str]:
     forms = re.escape(keyword)
     for written, meant in ((r"\|", "|"), (r"\*", f"{_LETTER}*"), (r"\ ", r"\s+")):
         forms = forms.replace(written, meant)
-    pattern = rf"(?<!{_LETTER})(?:{forms})(?!{_LETTER})"
-    return re.search(pattern, text.replace("\u2019", "'"), re.IGNORECASE) is not None
+    return re.compile(rf"(?<!{_LETTER})(?:{forms})(?!{_LETTER})", re.IGNORECASE)
 
 
 def _json(answer: str) -> Any:
