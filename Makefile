@@ -20,6 +20,7 @@ repro: $(READY)  ## run the whole study, or what changed of it, and show the com
 	dvc repro
 	@PYTHONPATH=stages python scripts/record_arithmetic.py
 	@cat reports/summary.txt
+	@PYTHONPATH=stages python scripts/times.py
 
 pipeline: $(READY)  ## write dvc.yaml anew: after an edit of stages/, of systems or of a profile's task
 	@PYTHONPATH=stages python scripts/pipeline.py
@@ -49,7 +50,7 @@ export: $(READY)  ## merge an adapter into a whole model, proved: SYSTEM=... [GG
 	@PYTHONPATH=stages python scripts/export.py $(SYSTEM) $(if $(ROWS),--rows $(ROWS))
 	@$(if $(GGUF),PYTHONPATH=stages python scripts/export_gguf.py $(SYSTEM) $(GGUF) $(if $(ROWS),--rows $(ROWS)))
 
-publish: $(READY)  ## push an adapter and its card to the Hub, private: SYSTEM=... REPO=user/name
+publish: $(READY)  ## push a trained model and its card to the Hub, private: SYSTEM=... REPO=user/name
 	@PYTHONPATH=stages python scripts/publish.py $(SYSTEM) $(REPO)
 
 cross-check: $(READY) .venv-lm-eval/.installed  ## hold scored labels against lm-evaluation-harness

@@ -37,7 +37,7 @@ TOLERANCES = (
 )
 
 # Stages that compute nothing that is rounded, and metrics of the others that are held to the byte.
-DATA = ("prepare", "instructify", "mix", "base_model")
+DATA = ("prepare", "instructify", "mix", "base_model", "encoder")
 EXACT = ("metrics/label_noise.json",)
 
 

@@ -242,7 +242,12 @@ def tuned_system(name: str, task: str, rows: int) -> Trained:
 
     Raises `StudyError` for a system that is not tuned, and for a proof on less than one row.
     """
-    tuned = {system.name: system for system in systems_of(task).tuned}
+    systems = systems_of(task)
+    tuned = {system.name: system for system in systems.tuned}
+    if name == systems.encoder.name:
+        raise StudyError(
+            f"{name}: needs no export: {systems.encoder.folder} is a whole model; `make publish` pushes it"
+        )
     if name not in tuned:
         raise StudyError(f"{name}: no tuned model; there is {', '.join(tuned)}")
     if rows < 1:

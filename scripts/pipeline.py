@@ -7,15 +7,14 @@ are the settings that its script reads; systems come from `stages/systems.py` an
 from pathlib import Path
 from typing import Any
 
-from runtime.closure import affecting_files, settings_read
+from runtime.closure import affecting_files, settings_read, summary_of
 from runtime.files import write_text
 from runtime.process import run_stage
 from runtime.yaml_file import read_yaml
 
 import yaml
 
-from settings.model import Train
-from settings.read import PROFILES, read_settings
+from settings.read import PROFILES, Profile, read_settings
 from settings.study import Params
 from systems import System, Systems, Trained, systems_of
 
@@ -27,6 +26,7 @@ PREPARED = ["data/prepared/labelled", "data/prepared/general"]
 RATERS, SOURCES = "data/prepared/raters.parquet", "data/prepared/general_sources.parquet"
 POOL = "data/instructions/templates.json"
 BASE, FOUND = "models/base", "data/preflight/base_model.json"
+ENCODER, FOUND_ENCODER = "models/encoder", "data/preflight/encoder.json"
 PREDICTED = ["predictions/{}", "metrics/evaluate/{}.json"]
 PARTS = ("train", "validation")  # of a loss curve
 TITLE = "Loss on answers, in nats a token"
@@ -47,86 +47,71 @@ def pipeline(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
             *({f"predictions/{system.name}/confusion.csv": dict(CONFUSION)} for system in systems),
         ],
         "artifacts": {
-            system.name.replace("_", "-"): {
-                "path": str(system.folder),
-                "type": "model",
-                "desc": f"LoRA adapter of the base model: {system.title}",
-            }
-            for system in systems.tuned
+            system.name.replace("_", "-"): artifact(system) for system in systems.trained
         },
     }
 
 
 def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
     """Every stage under its name, in the order in which the stages run by hand."""
-    rows = sorted({str(system.rows) for system in systems.tuned})
+    rows = sorted({str(system.rows) for system in systems.trained})
     baselines = [system.name for system in systems.of_kind("baseline", "reference")]
     stages: dict[str, Any] = {
         "prepare": stage(
             "prepare",
-            "Load labelled rows and general instructions, check every row, split, remove test leaks",
             raw_files,
             [*PREPARED, RATERS, SOURCES, "data/prepared/rejected.parquet", "metrics/prepare.json"],
         ),
         "instructify": stage(
-            "instructify",
-            "Write each row as an instruction with a template from the pool",
-            [*PREPARED, "${instructify.templates}"],
-            [LABELLED, GENERAL, POOL],
+            "instructify", [*PREPARED, "${instructify.templates}"], [LABELLED, GENERAL, POOL]
         ),
         "mix": stage(
-            "mix",
-            "Write the rows of the tuned systems that learn from more than labelled instructions",
-            [f"{GENERAL}/train.parquet", f"{LABELLED}/train.parquet"],
-            ["data/mixed"],
+            "mix", [f"{GENERAL}/train.parquet", f"{LABELLED}/train.parquet"], ["data/mixed"]
         ),
         "preflight": stage(
-            "preflight",
-            "Estimate what the study will take and find the base model; stop what cannot work",
-            [*rows, f"{LABELLED}/test.parquet", "launch"],
-            ["data/preflight"],
+            "preflight", [*rows, f"{LABELLED}/test.parquet", "launch"], ["data/preflight"]
         ),
-        "base_model": stage("base_model", "Put the original model in place", [FOUND], [BASE]),
+        "base_model": stage("base_model", [FOUND], [BASE]),
+        "encoder": stage("encoder", [FOUND_ENCODER], [ENCODER]),
     }
     for system in systems.tuned:
         stages[system.train_stage] = stage(
             f"train {system.short}",
-            f"Train the adapter of {system.name}",
             # FOUND: a training that cannot work is stopped by preflight before it begins.
             [str(system.rows), f"{LABELLED}/validation.parquet", FOUND, "launch", BASE],
-            [str(system.folder), f"curves/{system.name}", f"metrics/{system.train_stage}.json"],
+            trained(system),
         )
+    encoder = systems.encoder
+    stages[encoder.train_stage] = stage(
+        encoder.train_stage,
+        ["data/prepared/labelled", ENCODER],
+        trained(encoder) + [path.format(encoder.name) for path in PREDICTED],
+    )
     tests = [f"{LABELLED}/{name}.parquet" for name in ("test", "validation", "wordings")]
-    stages["evaluate"] = {
-        "foreach": {system.name: {"reads": read_by(system)} for system in systems.language_models},
-        "do": stage(
-            "evaluate ${key}",
-            "Let ${key} answer the test rows",
-            [*tests, f"{GENERAL}/test.parquet", POOL, *CHECKED, "launch", BASE, "${item.reads}"],
-            ["predictions/${key}", "metrics/evaluate/${key}.json"],
-        ),
-    }
-    original = f"predictions/{systems.original.name}"
-    (probe,) = systems.of_kind("probe")
+    evaluate = stage(
+        "evaluate ${key}",
+        [*tests, f"{GENERAL}/test.parquet", POOL, *CHECKED, "launch", BASE, "${item.reads}"],
+        [path.format("${key}") for path in PREDICTED],
+    )
+    reads = {system.name: {"reads": read_by(system)} for system in systems.language_models}
+    stages["evaluate"] = {"foreach": reads, "do": evaluate}
+    original, (probe,) = f"predictions/{systems.original.name}", systems.of_kind("probe")
     stages["probe"] = stage(
         "probe",
-        "Fit a linear probe on the original model's hidden states",
-        [*(f"{LABELLED}/{name}.parquet" for name in ("test", "train")), "launch", BASE, original],
+        [f"{LABELLED}/test.parquet", f"{LABELLED}/train.parquet", "launch", BASE, original],
         [path.format(probe.name) for path in PREDICTED],
     )
+    predictions = [path.format(name) for path in PREDICTED for name in baselines]
     stages["baselines"] = stage(
         "baselines",
-        "Predict the labels without a language model",
         ["data/prepared/labelled/test.parquet", "data/prepared/labelled/train.parquet"],
-        [path.format(name) for path in PREDICTED for name in baselines]
-        + ["metrics/label_noise.json"],
+        [*predictions, "metrics/label_noise.json"],
     )
     stages["compare"] = stage(
         "compare",
-        "Compare all systems on the same rows",
         [*rows, POOL, *CHECKED, "data/prepared/labelled/test.parquet"]
         + [RATERS, SOURCES, "data/replicates/predictions.parquet", "metrics/label_noise.json"]
-        + [f"metrics/{system.train_stage}.json" for system in systems.tuned]
+        + [f"metrics/{system.train_stage}.json" for system in systems.trained]
         + [f"predictions/{system.name}" for system in systems],
         ["reports", "metrics/compare.json"],
     )
@@ -136,17 +121,26 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
     return stages
 
 
-def stage(command: str, description: str, reads: list[str], writes: list[str]) -> dict[str, Any]:
+def stage(command: str, reads: list[str], writes: list[str]) -> dict[str, Any]:
     """One stage: `reads` and `writes` besides what its script's imports and settings say."""
     name, *arguments = command.split()
     script = Path(f"stages/{name}.py")
     return {
-        "desc": description,
+        "desc": summary_of(script),
         "cmd": " ".join(["python", str(script), *arguments]),
         "deps": [*reads, *map(str, affecting_files(script))],
         "params": params_of(script),
         "outs": [*writes],
     }
+
+
+def artifact(system: Trained) -> dict[str, str]:
+    return {"path": str(system.folder), "type": "model", "desc": system.title}
+
+
+def trained(system: Trained) -> list[str]:
+    """What the training of a system writes."""
+    return [str(system.folder), f"curves/{system.name}", f"metrics/{system.train_stage}.json"]
 
 
 def read_by(system: System) -> str:
@@ -157,13 +151,18 @@ def read_by(system: System) -> str:
 
 
 def params_of(script: Path) -> list[Any]:
-    """The settings that a script reads, as DVC's params; of `train` only those that change a model."""
+    """The settings that a script reads, as DVC's params, without those that change no model."""
     names = settings_read(script)
     study = [name for name in names if name in Params.model_fields]
-    trained = [f"train.{key}" for key in Train.model_fields if key not in Train.UNTRACKED]
-    rest = [name for name in names if name not in study]
-    profile = [key for name in rest for key in (trained if name == "train" else [name])]
+    profile = [param for name in names if name not in study for param in profile_params(name)]
     return [*study, *([{PROFILE: profile}] if profile else [])]
+
+
+def profile_params(name: str) -> list[str]:
+    section: Any = getattr(Profile.model_fields.get(name), "annotation", None)
+    untracked = getattr(section, "UNTRACKED", None)
+    tracked = [key for key in section.model_fields if key not in untracked] if untracked else []
+    return [f"{name}.{key}" for key in tracked] or [name]
 
 
 def raw_files_of(task: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Push a tuned system's adapter and its card to the Hub: `publish.py SYSTEM USER/NAME`.
+"""Push a trained system's model and its card to the Hub: `publish.py SYSTEM USER/NAME`.
 
 A new repository is private; an existing repository keeps its visibility. The token comes from `HF_TOKEN`
 or `hf auth login`. While `dvc status` reports anything out of date, nothing is pushed: a card describes
@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from pages.cards import published
+from pages.cards import published, published_encoder
 from settings.base_model import BaseModelSource, HubBase
 from settings.model import Precision
 from settings.read import read_settings
@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         fill(Path(scratch), system, repo, settings.base_model, settings.precision)
         print(f"{system.name}: {push(Path(scratch), system.name, repo)}")
-    if not isinstance(settings.base_model, HubBase):
+    if system.kind == "tuned" and not isinstance(settings.base_model, HubBase):
         print(
             "Its base is in no repository of the Hub in just this form, so that others need a checkout of "
             f"the study to load it; `make export SYSTEM={system.name}` makes a model that stands by itself."
@@ -66,7 +66,15 @@ def require_up_to_date() -> None:
 def fill(
     folder: Path, system: Trained, repo: str, base: BaseModelSource, precision: Precision
 ) -> None:
-    """Write the files to push into `folder`: the adapter, pointing at its base on the Hub, and the card."""
+    """Write the files to push into `folder`: the model and its card.
+
+    An adapter points at its base on the Hub. An encoder is a whole model, tokenizer included.
+    """
+    card = Path(f"reports/cards/{system.name}.md").read_text(encoding="utf-8")
+    if system.kind == "encoder":
+        shutil.copytree(system.folder, folder, dirs_exist_ok=True)
+        write_text(folder / "README.md", published_encoder(card, repo, known_commit()))
+        return
     for file in system.folder.glob("*.safetensors"):
         shutil.copyfile(file, folder / file.name)
     config = json.loads((system.folder / "adapter_config.json").read_text(encoding="utf-8"))
@@ -74,7 +82,6 @@ def fill(
         base = at_commit(base)
         config |= {"base_model_name_or_path": base.id, "revision": base.revision}
     write_json(folder / "adapter_config.json", config)
-    card = Path(f"reports/cards/{system.name}.md").read_text(encoding="utf-8")
     write_text(folder / "README.md", published(card, repo, base, precision, known_commit()))
 
 
@@ -126,21 +133,21 @@ def _git(*arguments: str) -> str | None:
 
 
 def _arguments(task: str) -> tuple[Trained, str]:
-    tuned = {system.name: system for system in systems_of(task).tuned}
+    trained = {system.name: system for system in systems_of(task).trained}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", help=f"one of {', '.join(tuned)}")
+    parser.add_argument("system", help=f"one of {', '.join(trained)}")
     parser.add_argument("repo", help="the repository on the Hub, as USER/NAME")
     arguments = parser.parse_args()
     name, repo = arguments.system, arguments.repo
-    if name not in tuned:
-        raise StudyError(f"{name}: no tuned model; there is {', '.join(tuned)}")
+    if name not in trained:
+        raise StudyError(f"{name}: no trained model; there is {', '.join(trained)}")
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
         raise StudyError(f"{repo!r} is no repository of the Hub: {error}") from None
     if "/" not in repo:
         raise StudyError(f"{repo!r} is no repository of the Hub: say USER/NAME")
-    return tuned[name], repo
+    return trained[name], repo
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from measure.metrics_files import compare_metrics, headline_metrics, systems_table
 from measure.results import Ceilings, Results, Trainings
-from measure.system_metrics import Figures, measure_answering, measure_labelled, read_labelled
+from measure.system_metrics import SystemMetrics, measure_answering, measure_labelled, read_labelled
 from pages.cards import card_markdown
 from pages.console import console_of
 from pages.figures import reliability_figure, template_figure
@@ -66,6 +66,8 @@ def main() -> None:
         "origins",
         "labels",
         "base_model",
+        "encoder",
+        "encoder.base",
         "precision",
         "train",
     )
@@ -77,7 +79,7 @@ def main() -> None:
 
     # Each system by itself; a baseline that does not know these labels has no predictions.
     declared = systems_of(settings.task)
-    metrics: dict[str, Figures] = {}
+    metrics: dict[str, SystemMetrics] = {}
     for system in declared:
         rows = read_labelled(system.name, test)
         if any(row["scored"] for row in rows):
@@ -91,7 +93,10 @@ def main() -> None:
     comparisons = compared(expected, scored, confidence)
     family = primary_family(systems)
     verdicts = judge(comparisons, family, confidence, margin)
-    results = Results(systems, metrics, comparisons, verdicts, settings.labels, confidence, margin)
+    accounts = {system.name: account_of(system) for system in systems.trained}
+    results = Results(
+        systems, metrics, comparisons, verdicts, settings.labels, confidence, margin, accounts
+    )
     differences = {
         (first, second): bootstrap_differences(
             expected, scored[first], scored[second], settings.labels, confidence, settings.seed
@@ -130,9 +135,9 @@ def main() -> None:
     write_text(REPORTS / SUSPICIOUS, listed)
     write_text(REPORTS / "ten-instructions.md", ten_markdown(answers, followed, len(hundred)))
     write_json(REPORTS / "ten-instructions.json", ten_json(answers))
-    for tuned in systems.tuned:
-        card = card_markdown(tuned.name, settings, training_of(tuned), results)
-        write_text(REPORTS / f"cards/{tuned.name}.md", card)
+    for trained in systems.trained:
+        card = card_markdown(trained.name, settings, training_of(trained), results)
+        write_text(REPORTS / f"cards/{trained.name}.md", card)
     write_json(METRICS / "compare.json", compare_metrics(results))
     write_json(METRICS / "systems.json", systems_table(results))
     write_json(METRICS / "headline.json", headline_metrics(results))
@@ -151,16 +156,16 @@ def measured(
     ten: Sequence[CheckedInstruction],
     hundred: Sequence[CheckedInstruction],
     settings: Settings,
-) -> Figures:
+) -> SystemMetrics:
     """All metrics of one system, from its predictions `rows` of the test rows."""
     labels, confidence = settings.labels, settings.compare.confidence
     labelled = measure_labelled(rows, test, labels, confidence, settings.seed)
     if not system.answers:
-        return Figures(labelled, None)
+        return SystemMetrics(labelled, None)
     answering = measure_answering(
         system.name, rows, pool, ten, hundred, original.name, labels, confidence
     )
-    return Figures(labelled, answering)
+    return SystemMetrics(labelled, answering)
 
 
 def over_trainings(
@@ -209,20 +214,26 @@ def ceilings_of(
     )
 
 
+def account_of(system: Trained) -> dict[str, Any]:
+    """What the training of a system wrote about itself."""
+    path = METRICS / f"{system.train_stage}.json"
+    account: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return account
+
+
 def training_of(system: Trained) -> Training:
-    """What a tuned system was trained on: its rows by source, and the metrics of its training."""
-    rows = read_table(system.rows, INSTRUCTIONS)
-    sources = read_table(PREPARED / "general_sources.parquet", GENERAL_SOURCES).to_pydict()
-    source_of = dict(zip(sources["row_id"], sources["source_number"], strict=True))
-    general = rows.filter(pc.equal(rows["task"], "general"))["row_id"].to_pylist()
-    account = METRICS / f"{system.train_stage}.json"
-    return Training(
-        labelled=len(rows) - len(general),
-        general=Counter(source_of[row_id] for row_id in general),
-        file=str(system.rows),
-        sha256=sha256_of(system.rows),
-        account=json.loads(account.read_text(encoding="utf-8")),
-    )
+    """The rows that a system was trained on, by source."""
+    general: Counter[int] = Counter()
+    if system.kind == "encoder":
+        labelled = len(read_table(system.rows, LABELLED))
+    else:
+        rows = read_table(system.rows, INSTRUCTIONS)
+        sources = read_table(PREPARED / "general_sources.parquet", GENERAL_SOURCES).to_pydict()
+        source_of = dict(zip(sources["row_id"], sources["source_number"], strict=True))
+        ids = rows.filter(pc.equal(rows["task"], "general"))["row_id"].to_pylist()
+        general.update(source_of[row_id] for row_id in ids)
+        labelled = len(rows) - len(ids)
+    return Training(labelled, general, str(system.rows), sha256_of(system.rows))
 
 
 def ten_answers(ten: Sequence[CheckedInstruction], systems: Systems) -> list[TenAnswers]:

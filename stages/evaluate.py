@@ -6,6 +6,7 @@ model answers freely. General instructions with many right answers: the expected
 
 import argparse
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def main() -> None:
 
     # Labelled test rows: the log-likelihood of every label, and a free answer.
     rows = read_typed_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)
+    started = time.perf_counter()
     answers = score_rows(model, "labelled", rows, pool, labels, limits.max_new_tokens_labelled)
+    milliseconds = 1000 * (time.perf_counter() - started) / len(rows)
     labelled = labelled_predictions(rows, answers, pool, labels)
     tokens = token_counts(model, rows, answers)
     write_labelled_predictions(name, labelled)
@@ -118,7 +121,7 @@ def main() -> None:
 
     metrics = measure(labelled, tokens, general, labels, pool)
     write_json(Path(f"metrics/evaluate/{name}.json"), metrics)
-    write_log(f"evaluate_{name}")
+    write_log(f"evaluate_{name}", milliseconds_per_test_row=milliseconds)
     print(f"{name}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
 
 

@@ -23,7 +23,7 @@ from lm.budget import (
     training_operations,
 )
 from lm.processes import is_sharded, processes_of
-from lm.source import IDENTITY, PARTIAL, look_up
+from lm.source import BASE, ENCODER, ModelInfo, look_up
 from rows.instructions import INSTRUCTIONS
 from rows.tables import read_table
 from settings.model import Precision, Train
@@ -49,12 +49,16 @@ class Work:
 
 
 def main() -> None:
-    settings = read_settings("task", "base_model", "precision", "train", "launch")
+    settings = read_settings(
+        "task", "base_model", "encoder.base", "encoder.max_length", "precision", "train", "launch"
+    )
     train, precision = settings.train, settings.precision
     processes = processes_of(settings.launch)
     sharers = processes if is_sharded(settings.launch) else 1
 
-    base = look_up(settings.base_model, PARTIAL)
+    base = look_up(settings.base_model, BASE.partial)
+    encoder = look_up(settings.encoder.base, ENCODER.partial, ENCODER.setting)
+    require_positions(encoder, settings.encoder.max_length)
     shape = shape_of(base.config, train.lora_layers)
     device = this_device(precision.dtype)
     works = [
@@ -78,6 +82,7 @@ def main() -> None:
         f"base model: {base.name}, {shape.parameters / 1e6:,.0f}M parameters, "
         f"{base.missing_bytes / 1e9:.2f} GB to download"
     )
+    print(f"encoder: {encoder.name}, {encoder.missing_bytes / 1e9:.2f} GB to download")
     for work in works:
         print(
             f"{work.name}: {work.rows:,} rows, about {work.tokens:,} tokens, {work.steps:,} steps; "
@@ -97,7 +102,8 @@ def main() -> None:
     require_fit(memory, device, precision, train)
     require_time(sum(seconds.values()), device, shape)
 
-    write_json(IDENTITY, base.identity)
+    write_json(BASE.identity, base.identity)
+    write_json(ENCODER.identity, encoder.identity)
     write_log(
         "preflight",
         estimated_memory_gib=memory.total / GIB,
@@ -125,6 +131,16 @@ def work_of(name: str, path: Path, train: Train, processes: int) -> Work:
         longest=round(pc.max(lengths).as_py() / CHARACTERS),
         answer=round(pc.max(answers).as_py() / CHARACTERS) + 1,
     )
+
+
+def require_positions(encoder: ModelInfo, max_length: int) -> None:
+    """Raise `StudyError` if texts may be longer than the encoder has positions for."""
+    limit = getattr(encoder.config, "max_position_embeddings", max_length)
+    if max_length > limit:
+        raise StudyError(
+            f"encoder.max_length = {max_length}: {encoder.name} reads at most {limit} tokens: lower "
+            "encoder.max_length"
+        )
 
 
 def require_fit(memory: Memory, device: Device, precision: Precision, train: Train) -> None:

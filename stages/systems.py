@@ -89,6 +89,14 @@ def declared(task: str) -> tuple[System, ...]:
             rows=Path("data/mixed/train.parquet"),
             folder=Path("models/mixed_fine_tuned"),
         ),
+        Trained(
+            name="encoder_fine_tuned",
+            short="encoder",
+            title="a small pretrained encoder with a classification head",
+            kind="encoder",
+            rows=Path("data/prepared/labelled/train.parquet"),
+            folder=Path("models/encoder_fine_tuned"),
+        ),
         System(
             name="original_probe",
             short="probe",
@@ -136,11 +144,20 @@ class Systems:
         return original
 
     @property
+    def trained(self) -> tuple[Trained, ...]:
+        """The systems with weights of their own: the tuned systems and the encoder."""
+        return tuple(system for system in self.all if isinstance(system, Trained))
+
+    @property
     def tuned(self) -> tuple[Trained, ...]:
         """The base model with an adapter, one system for each set of training rows."""
-        return tuple(
-            system for system in self.all if isinstance(system, Trained) and system.kind == "tuned"
-        )
+        return tuple(system for system in self.trained if system.kind == "tuned")
+
+    @property
+    def encoder(self) -> Trained:
+        """The small pretrained encoder, trained on the labelled rows. It is no language model."""
+        (encoder,) = (system for system in self.trained if system.kind == "encoder")
+        return encoder
 
     @property
     def language_models(self) -> tuple[System, ...]:

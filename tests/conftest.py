@@ -71,6 +71,14 @@ PROFILE: dict[str, Any] = {
     },
     "labels": {"names": ["negative", "positive"], "positive": "positive"},
     "base_model": {"kind": "path", "path": "models/toy"},
+    "encoder": {
+        "base": {"kind": "path", "path": "models/toy_encoder"},
+        "epochs": 2,
+        "learning_rate": 0.001,
+        "batch_size": 8,
+        "max_length": 32,
+        "checkpoint_every": 100,
+    },
     "precision": {"dtype": "float32", "quantization": "none"},
     "train": {
         "epochs": 1,
@@ -288,6 +296,18 @@ def toy_base(build_once: BuildOnce, request: pytest.FixtureRequest) -> Path:
     return build_once("toy/mistral", build)
 
 
+@pytest.fixture(scope="session")
+def toy_bert(build_once: BuildOnce) -> Path:
+    """A toy-width BERT with random weights and a tokenizer of letters, as a Hugging Face folder."""
+
+    def build(folder: Path) -> None:
+        from toy_encoder import save_toy_encoder
+
+        save_toy_encoder("bert", folder)
+
+    return build_once("toy/bert", build)
+
+
 def _toy_mistral(tokenizer: Any, width: int) -> Any:
     import torch
     from transformers import MistralConfig, MistralForCausalLM
@@ -338,8 +358,8 @@ def run_command(
     return done
 
 
-def write_toy_study(folder: Path, base: Path) -> None:
-    """The repository's own pipeline on 120 made tweets, 40 of its instructions and a toy base."""
+def write_toy_study(folder: Path, base: Path, encoder: Path) -> None:
+    """The repository's own pipeline on 120 made tweets, 40 of its instructions and toy models."""
     for name in TRACKED:
         if (REPO / name).is_dir():
             ignore = shutil.ignore_patterns("__pycache__")
@@ -372,6 +392,7 @@ def write_toy_study(folder: Path, base: Path) -> None:
     }
     profile["sources"]["general"][1].update(train=16, test_seen=6, test_held_out=4)
     profile["base_model"] = {"kind": "path", "path": str(base)}
+    profile["encoder"].update(base={"kind": "path", "path": str(encoder)}, max_length=32)
     profile["train"].update(
         batch_size=8, gradient_accumulation=1, lora_layers=1, lora_rank=4, validate_every=2
     )
@@ -388,7 +409,7 @@ def write_toy_study(folder: Path, base: Path) -> None:
 
 @pytest.fixture(scope="session")
 def toy_study(
-    toy_base: Path, tmp_path_factory: pytest.TempPathFactory
+    toy_base: Path, toy_bert: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Path], None]]:
     """Make a folder the toy study: a git and DVC repository, committed, nothing run yet."""
     with pytest.MonkeyPatch.context() as patch:
@@ -407,7 +428,7 @@ def toy_study(
             folder.mkdir(parents=True, exist_ok=True)
             run_command(folder, "git", "init", "--quiet", "--initial-branch", "main")
             run_command(folder, "python", "-m", "dvc", "init", "--quiet")
-            write_toy_study(folder, toy_base)
+            write_toy_study(folder, toy_base, toy_bert)
             run_command(folder, "python", "scripts/pipeline.py", PYTHONPATH="stages")
             run_command(folder, "git", "add", "--all")
             run_command(folder, "git", "commit", "--quiet", "--message", "The toy study")

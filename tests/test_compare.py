@@ -53,6 +53,7 @@ RIGHT = {  # how often each system is right
     "majority": 0.4,
     "tfidf_logistic": 0.75,
     "vader_lexicon": 0.7,
+    "encoder_fine_tuned": 0.85,
 }
 MODELS = list(RIGHT)[:4]
 FREE = ["original_few_shot", "original_probe", "majority", "tfidf_logistic"]
@@ -107,6 +108,9 @@ def write_made_study(
     for which in ("sentiment", "mixed", "third"):
         account = {"rows": 80, "steps": 10, "tokens": 4000, **losses, **sizes}
         (folder / f"metrics/train_{which}.json").write_text(json.dumps(account))
+    encoder = {"rows": 80, "truncated_rows": 2, "steps": 20, **losses, **sizes}
+    (folder / "metrics/train_encoder.json").write_text(json.dumps(encoder))
+    write_table(prepared / "labelled/train.parquet", LABELLED.empty_table())
     write_table(folder / "data/replicates/predictions.parquet", REPLICATES.empty_table())
     for name in ("data/instructions/labelled", "data/mixed"):
         write_table(folder / name / "train.parquet", INSTRUCTIONS.empty_table())
@@ -620,26 +624,46 @@ def test_a_single_tuned_model_is_compared_with_no_other(
 @pytest.mark.parametrize(
     ("share", "words"),
     [
-        (0.95, "as good as the best tuned language model"),
-        (0.999, "better than the best tuned language model"),
-        (0.4, "not as good as the best tuned language model"),
+        (None, "as good as"),  # the predictions of the best tuned model
+        (0.95, "not told apart from"),
+        (0.999, "better than"),
+        (0.4, "not as good as"),
     ],
 )
-def test_the_report_says_plainly_whether_an_encoder_is_as_good(
-    made_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, share: float, words: str
+def test_the_report_says_plainly_whether_the_encoder_is_as_good(
+    made_study: Callable[..., Path], call_stage: RunStage, share: float | None, words: str
 ) -> None:
-    encoder = systems.System(
-        name="encoder_fine_tuned", short="encoder", title="a small encoder", kind="encoder"
+    name = "encoder_fine_tuned"
+    folder = made_study(TWO, 400, {**RIGHT, "mixed_fine_tuned": 0.8, name: share or 0.5})
+    if share is None:
+        rows = [
+            {**row, "template": None, "prompt": None, "generated": None, "parsed": None}
+            for row in _rows(folder, "sentiment_fine_tuned")
+        ]
+        path = folder / f"predictions/{name}/labelled.parquet"
+        write_table(path, table_of(rows, LABELLED_PREDICTIONS))
+    done = call_stage(folder, "compare")
+    assert done.returncode == 0, done.stderr
+    sentence = (
+        "encoder_fine_tuned, a small pretrained encoder with a classification head, is "
+        f"{words} the best tuned language model: right on "
     )
-    folder = made_study(TWO, 400, {**RIGHT, encoder.name: share})
-    report, figures = _compare_here(folder, monkeypatch, _declared(encoder))
-    sentence = f"encoder_fine_tuned, a small encoder, is {words}: right on "
+    report, numbers = _report(folder), _figures(folder)
     assert sentence in report.split("\n\n")[1]
-    assert not [pair for pair in figures["primary"] if "encoder" in pair]
+    assert "answers no other instruction, and a new label needs a new training" in report
+    assert not [pair for pair in numbers["primary"] if "encoder" in pair]
     headline = json.loads((folder / "metrics/headline.json").read_text(encoding="utf-8"))
-    assert headline["encoder_acc"] == pytest.approx(
-        figures["systems"][encoder.name]["accuracy"], abs=1e-4
-    )
+    accuracy = numbers["systems"][name]["accuracy"]
+    assert headline["encoder_acc"] == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_the_report_and_a_card_tell_the_size_of_every_training(study: Path) -> None:
+    table = _table(study, "trained parameters")
+    assert table["encoder_fine_tuned"][1:] == ["80", "20", "20,000", "1,000"]
+    assert table.keys() == {*MODELS[2:], "encoder_fine_tuned"}
+    card = (study / "reports/cards/encoder_fine_tuned.md").read_text(encoding="utf-8")
+    assert "| 2 |" in card  # truncated rows
+    assert 'pipeline("text-classification", model="models/encoder_fine_tuned")' in card
 
 
 def test_a_model_that_always_answers_the_commonest_label_was_not_helped(

@@ -27,12 +27,14 @@ def prepared(
     make_study: Callable[[Path], None],
     change: Change,
     toy_base: Path,
+    toy_bert: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A small study with its instructions written. No test changes it."""
     folder = tmp_path_factory.mktemp("preflight") / "study"
     make_study(folder)
     change(folder / "profiles/small.yaml", "base_model.path", str(toy_base))
+    change(folder / "profiles/small.yaml", "encoder.base.path", str(toy_bert))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for stage in ("prepare", "instructify", "mix"):
@@ -45,7 +47,9 @@ def study(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "study"))
 
 
-def test_it_says_what_the_study_will_take(study: Path, run_stage: RunStage, toy_base: Path) -> None:
+def test_it_says_what_the_study_will_take(
+    study: Path, run_stage: RunStage, toy_base: Path, toy_bert: Path
+) -> None:
     done = run_stage(study, "preflight")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^base model: .+mistral, 2M parameters, 0\.00 GB", done.stdout, re.MULTILINE)
@@ -63,6 +67,9 @@ def test_it_says_what_the_study_will_take(study: Path, run_stage: RunStage, toy_
     assert re.search(r"^memory: about [\d.]+ of [\d.]+ GiB \(weights", done.stdout, re.MULTILINE)
     found = json.loads((study / "data/preflight/base_model.json").read_text(encoding="utf-8"))
     assert found == {"path": str(toy_base)}
+    assert re.search(r"^encoder: .+bert, 0\.00 GB to download", done.stdout, re.MULTILINE)
+    found = json.loads((study / "data/preflight/encoder.json").read_text(encoding="utf-8"))
+    assert found == {"path": str(toy_bert)}
     logged = json.loads((study / "logs/preflight.json").read_text(encoding="utf-8"))
     assert logged["train_sentiment_estimated_seconds"] <= logged["train_mixed_estimated_seconds"]
 
@@ -79,6 +86,18 @@ def test_steps_too_large_for_the_memory_stop_it(
         preflight.main()
     assert "precision.quantization: nf4" in str(raised.value)
     assert "train.gradient_checkpointing: true" in str(raised.value)
+    assert not (study / "data/preflight").exists()
+
+
+def test_texts_longer_than_the_encoder_reads_stop_it(
+    study: Path, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    change(study / "profiles/small.yaml", "encoder.max_length", 35)
+    monkeypatch.chdir(study)
+    with pytest.raises(
+        StudyError, match=r"^encoder\.max_length = 35: .+bert reads at most 34 tokens: lower"
+    ):
+        preflight.main()
     assert not (study / "data/preflight").exists()
 
 

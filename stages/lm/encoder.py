@@ -99,7 +99,7 @@ def load_pretrained(folder: Path, label_names: Sequence[str], max_length: int) -
     limit = _position_limit(classifier)
     if max_length > limit:
         raise StudyError(
-            f"max_length = {max_length}: the encoder reads at most {limit} tokens; lower max_length"
+            f"encoder.max_length = {max_length}: the encoder reads at most {limit} tokens: lower max_length"
         )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     tokenizer.model_max_length = max_length  # saved with the tokenizer: others truncate alike
@@ -120,9 +120,11 @@ def token_ids(model: EncoderModel, texts: Sequence[str]) -> tuple[list[list[int]
     """Token ids of each text, at most `max_length`, and the number of texts that were longer."""
     if not texts:
         return [], 0
-    full = model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+    # Texts are data: "[SEP]" in a text gets the ids of these characters, never the special token's.
+    plain = {"split_special_tokens": True, "verbose": False}
+    full = model.tokenizer(list(texts), truncation=False, **plain)["input_ids"]
     n_truncated = sum(len(ids) > model.max_length for ids in full)
-    encoded = model.tokenizer(list(texts), truncation=True, max_length=model.max_length)
+    encoded = model.tokenizer(list(texts), truncation=True, max_length=model.max_length, **plain)
     rows: list[list[int]] = encoded["input_ids"]
     return rows, n_truncated
 

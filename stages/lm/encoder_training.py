@@ -10,7 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,13 @@ from tqdm import tqdm
 from lm.batches import LengthBatches
 from lm.checkpoints import newest_checkpoint, place_checkpoint
 from lm.encoder import EncoderModel, collate, encoder_log_probabilities, load_pretrained, token_ids
+from settings.encoder import EncoderTraining
 
 STATE = "state.pt"  # of a checkpoint
 WARMUP_SHARE = 0.1  # of all steps; the learning rate then falls linearly to 0
 WEIGHT_DECAY = 0.01
 _LIBRARIES = ("tokenizers", "torch", "transformers")
 _CODE = ("batches.py", "encoder.py", "encoder_training.py")
-
-
-@dataclass(frozen=True)
-class EncoderTraining:
-    """How an encoder is fine-tuned; `max_length` in tokens, `checkpoint_every` in steps."""
-
-    epochs: float
-    learning_rate: float
-    batch_size: int
-    max_length: int
-    checkpoint_every: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,7 @@ def encoder_key(
     decides = {
         "base": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
         "rows": [list(texts), list(labels), list(label_names)],
-        "settings": {**asdict(settings), "checkpoint_every": None},
+        "settings": settings.model_dump(exclude={"base", *settings.UNTRACKED}),
         "seed": seed,
         "code": [sha256_of(path) for path in code],
         "libraries": [version(name) for name in _LIBRARIES],
@@ -141,7 +131,7 @@ def train_encoder(
                 _save_checkpoint(checkpoints, classifier, optimizer, losses, seconds)
     seconds = time.perf_counter() - started
     if not all(map(math.isfinite, losses)):
-        raise StudyError(f"{name}: the loss is not finite: lower the encoder's learning_rate")
+        raise StudyError(f"{name}: the loss is not finite: lower encoder.learning_rate")
     scores = encoder_log_probabilities(model, validation_texts, settings.batch_size)
     loss, accuracy = _validation(scores.log_probabilities, validation_labels)
     return model, EncoderAccount(

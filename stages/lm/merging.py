@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from lm.base import load_base
-from lm.source import FILES
+from lm.model_files import FILES
 from settings.model import Precision
 
 CHANGED = re.compile(

@@ -3,7 +3,7 @@
 from typing import Any, TypedDict
 
 from measure.results import Results
-from measure.system_metrics import Figures
+from measure.system_metrics import SystemMetrics
 from stats.confusion import METRICS
 from stats.estimate import Estimate
 from stats.verdicts import Kind
@@ -108,7 +108,7 @@ def headline_metrics(results: Results) -> dict[str, float]:
     return {key: round(value, 4) for key, value in numbers.items() if value is not None}
 
 
-def _numbers(metrics: Figures) -> SystemNumbers:
+def _numbers(metrics: SystemMetrics) -> SystemNumbers:
     estimates: dict[str, Estimate | None] = {
         metric.key: metrics.labelled.metrics[metric.key] for metric in METRICS
     }

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from measure.system_metrics import Answering, Figures
+from measure.system_metrics import Answering, SystemMetrics
 from settings.labels import Labels
 from stats.estimate import Estimate
 from stats.verdicts import Comparison, Pair, Verdict, comparison_of
@@ -16,16 +17,18 @@ COMMONEST = "majority"  # the baseline that always answers the commonest label
 class Results:
     """What the pages show. `systems` are the declared systems that have predictions of these labels.
 
-    `comparisons`: every pair, in the systems' order. `verdicts`: of the primary comparisons.
+    `comparisons`: every pair, in the systems' order. `verdicts`: of the primary comparisons. `accounts`:
+    the content of `metrics/train_*.json` by trained system.
     """
 
     systems: Systems
-    metrics: Mapping[str, Figures]
+    metrics: Mapping[str, SystemMetrics]
     comparisons: Mapping[Pair, Comparison]
     verdicts: Sequence[Verdict]
     labels: Labels
     confidence: float
     margin: float
+    accounts: Mapping[str, Mapping[str, Any]]
 
     @property
     def language_models(self) -> dict[str, Answering]:

@@ -94,7 +94,7 @@ class Answering:
 
 
 @dataclass(frozen=True)
-class Figures:
+class SystemMetrics:
     """Of one system: what its labels tell, and its answers where it is a language model."""
 
     labelled: Labelled

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from measure.results import Results
-from measure.system_metrics import Answering, Figures
+from measure.system_metrics import Answering, SystemMetrics
 from pages.blocks import Block, Details, Heading, Table, bullets, text
 from pages.numbers import NOTHING, decimals, in_points, with_interval
-from pages.sentences import encoder_sentences
+from pages.sentences import encoder_sentence
 from settings.labels import Labels
 from stats.bootstrap import Differences
 from stats.confusion import METRICS
@@ -42,8 +42,8 @@ def verdict_blocks(results: Results, differences: Mapping[Pair, Differences]) ->
         "neither that two systems are equal nor that one failed."
     )
     yield bullets(f"{verdict.sentence}." for verdict in results.verdicts)
-    if encoders := encoder_sentences(results):
-        yield bullets(encoders)
+    if encoder := encoder_sentence(results):
+        yield text(encoder)
     references = [system.name for system in results.systems.of_kind("reference")]
     if references:
         yield text(
@@ -65,7 +65,7 @@ def verdict_blocks(results: Results, differences: Mapping[Pair, Differences]) ->
     )
 
 
-def results_table(systems: Mapping[str, Figures]) -> Table:
+def results_table(systems: Mapping[str, SystemMetrics]) -> Table:
     """A row a system: metrics of the most likely label, and the share and cost of free answers."""
     headings = [metric.heading for metric in MAIN]
     rows = [
@@ -80,7 +80,7 @@ def results_table(systems: Mapping[str, Figures]) -> Table:
     return Table(("system", *headings, "n", "invalid", "bare label", "tokens a row"), rows)
 
 
-def further_table(systems: Mapping[str, Figures]) -> Table:
+def further_table(systems: Mapping[str, SystemMetrics]) -> Table:
     """The metrics that are no column of the results table, one row a system."""
     rows = [
         [name, *(with_interval(metrics.labelled.metrics[metric.key]) for metric in FURTHER)]
@@ -89,7 +89,7 @@ def further_table(systems: Mapping[str, Figures]) -> Table:
     return Table(("system", *(metric.heading for metric in FURTHER)), rows)
 
 
-def metrics_note(systems: Mapping[str, Figures], labels: Labels) -> str:
+def metrics_note(systems: Mapping[str, SystemMetrics], labels: Labels) -> str:
     """What the metrics are of, and which labels no test row has."""
     averaged = f"of the label {labels.positive}" if len(labels.names) == 2 else "macro averages"
     note = f"Accuracy is that of the most likely label; F1, precision and recall are {averaged}."

@@ -6,17 +6,16 @@ A card for another kind of system is one class with the same methods, entered in
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from measure.results import Results
 from pages.costs import cost_table
-from pages.markdown import bullets_markdown, table_markdown, text_cell
+from pages.markdown import bullets_markdown, fenced, table_markdown, text_cell
 from pages.parts import Part
-from pages.sentences import cost_clause
+from pages.sentences import cost_clause, gain_sentence
 from prompts.format import PromptFormat, write_prompt
 from settings.model import Precision
 from settings.read import Settings
-
-PROMPTS = "It reads prompts of this form, and answers what comes next:"
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,16 @@ class AdapterCard:
     pipeline = "text-generation"
     relation = "adapter"  # to the base model, in the Hub's words
 
+    @staticmethod
+    def base(settings: Settings) -> Part:
+        """The base model."""
+        return Part("base model", settings.base_model.provenance(), settings.origins.base_model)
+
     @property
-    def tags(self) -> list[str]:
+    def tags(self) -> tuple[str, ...]:
         """The Hub's tags."""
         method = "qlora" if self.settings.precision.quantization == "nf4" else "lora"
-        return [method, "instruction-tuning", "text-classification"]
+        return method, "instruction-tuning", "text-classification"
 
     def description(self) -> str:
         """What the model is, in a paragraph."""
@@ -49,6 +53,15 @@ class AdapterCard:
             f"written as instructions{general_rows}. Made with instruct-uplift, which measures whether "
             "fine-tuning helped and what it cost."
         )
+
+    def headline(self, name: str, rivals: Sequence[str], results: Results) -> tuple[str, str]:
+        """Title and text of the section on accuracy."""
+        text = gain_sentence(name, results)
+        if rivals:
+            models = "model" if len(rivals) == 1 else "models"
+            verdicts = "; ".join(results.verdict(name, rival).sentence for rival in rivals)
+            text += f" Beside the other tuned {models}: {verdicts}."
+        return "Did fine-tuning help", text
 
     def cost(self, name: str, systems: Sequence[str], results: Results) -> list[str]:
         """The section on lost abilities; `systems` are the model, the original and its rivals."""
@@ -84,7 +97,19 @@ class AdapterCard:
 
     def usage(self) -> list[str]:
         """The form of the model's input."""
-        return [PROMPTS, fenced(_prompt(self.settings.prompt_format))]
+        return [
+            "It reads prompts of this form, and answers what comes next:",
+            fenced(_prompt(self.settings.prompt_format)),
+        ]
+
+    def settings_used(self) -> dict[str, Any]:
+        """The settings of the training."""
+        settings = self.settings
+        return {
+            "prompt_format": settings.prompt_format,
+            **{f"precision.{key}": value for key, value in settings.precision.model_dump().items()},
+            **{f"train.{key}": value for key, value in settings.train.model_dump().items()},
+        }
 
 
 def adapter_code(place: str, base: str) -> str:
@@ -110,11 +135,6 @@ def four_bit_note(precision: Precision) -> list[str]:
         f"{precision.dtype}). These lines load the base in full precision, over which it was not "
         "measured; give `from_pretrained` such a `quantization_config` to get the same metrics."
     ]
-
-
-def fenced(text: str, language: str = "") -> str:
-    """A block of code."""
-    return f"```{language}\n{text}\n```"
 
 
 def _prompt(prompt_format: PromptFormat) -> str:

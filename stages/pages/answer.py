@@ -2,7 +2,7 @@
 
 from measure.results import Ceilings, Results
 from pages.numbers import percent
-from pages.sentences import cost_clause, encoder_sentences, gain_sentence
+from pages.sentences import cost_clause, encoder_sentence, gain_sentence
 
 
 def answer_text(results: Results, ceilings: Ceilings) -> str:
@@ -37,5 +37,6 @@ def answer_text(results: Results, ceilings: Ceilings) -> str:
     ]
     if references:
         sentences.append("For reference: " + ", ".join(references) + ".")
-    sentences += encoder_sentences(results)
+    if encoder := encoder_sentence(results):
+        sentences.append(encoder)
     return " ".join(sentences)

@@ -13,9 +13,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from measure.results import Results
 from pages.accuracy import further_table, metrics_note, results_table
-from pages.adapter_card import PROMPTS, AdapterCard, adapter_code, fenced, four_bit_note
+from pages.adapter_card import AdapterCard, adapter_code, four_bit_note
 from pages.blocks import Table
-from pages.markdown import bullets_markdown, table_markdown, text_cell
+from pages.encoder_card import EncoderCard, encoder_code
+from pages.markdown import bullets_markdown, fenced, table_markdown, text_cell
 from pages.numbers import with_interval
 from pages.parts import (
     PERMISSIVE,
@@ -25,7 +26,6 @@ from pages.parts import (
     licence_text,
     parts_of,
 )
-from pages.sentences import gain_sentence
 from settings.base_model import BaseModelSource, HubBase
 from settings.model import Precision
 from settings.read import Settings
@@ -33,9 +33,11 @@ from stats.confusion import METRICS
 from systems import Kind, Trained
 
 LOADING = "## How to load it"
-COUNTS = ("steps", "tokens", "trainable_parameters", "total_parameters")
+USAGE = "It reads "  # the first words of every kind's `usage`
+COUNTS = ("truncated_rows", "steps", "tokens", "trainable_parameters", "total_parameters")
 LOSSES = ("train_loss", "validation_loss")
-KINDS: Mapping[Kind, type[AdapterCard]] = {"tuned": AdapterCard}
+Card = AdapterCard | EncoderCard
+KINDS: Mapping[Kind, type[Card]] = {"tuned": AdapterCard, "encoder": EncoderCard}
 
 
 def card_markdown(
@@ -57,13 +59,15 @@ def card_markdown(
         for other, metrics in results.metrics.items()
         if other in (name, results.systems.original.name, *rivals)
     }
-    parts = parts_of(settings.base_model, settings.sources, settings.origins, training)
-    of_kind = KINDS[system.kind](settings, parts, str(system.folder))
+    kind = KINDS[system.kind]
+    parts = parts_of(kind.base(settings), settings.sources, settings.origins, training)
+    of_kind = kind(settings, parts, str(system.folder))
+    title, answer = of_kind.headline(name, rivals, results)
     sections = [
         f"# {text_cell(name)}",
         of_kind.description(),
-        "## Did fine-tuning help",
-        text_cell(gain_sentence(name, results) + _beside(name, rivals, results)),
+        f"## {title}",
+        text_cell(answer),
         table_markdown(results_table(compared)),
         table_markdown(further_table(compared)),
         _how_measured(results),
@@ -79,7 +83,7 @@ def card_markdown(
         *of_kind.loading(),
         *of_kind.usage(),
         "## How it was trained",
-        table_markdown(_settings_table(settings, training)),
+        table_markdown(_settings_table(of_kind, settings, results.accounts[name])),
         "In a checkout of the study whose `params.yaml` says "
         f"`profile: {settings.profile}` and the seeds above, this trains it again:",
         fenced(f"dvc repro {system.train_stage}", "sh"),
@@ -106,8 +110,17 @@ def published(
             "study, where `dvc repro base_model` puts the base into `models/base`.",
             adapter_code(repo, '"models/base"'),
         ]
+    return _published(card, [*lines, *four_bit_note(precision)], commit)
+
+
+def published_encoder(card: str, repo: str, commit: str | None) -> str:
+    """The card of an encoder that lies in the repository `repo` of the Hub; `commit` as in `published`."""
+    return _published(card, [encoder_code(repo)], commit)
+
+
+def _published(card: str, loading: Sequence[str], commit: str | None) -> str:
     content = ModelCard(card)
-    content.text = _with_loading(content.text, [*lines, *four_bit_note(precision)])
+    content.text = _with_loading(content.text, loading)
     if commit is not None:
         content.text = content.text.replace("```sh\n", f"```sh\ngit checkout {commit}\n", 1)
     return str(content)
@@ -133,7 +146,7 @@ def merged(card: str, place: str, proof: str) -> str:
 # --- the sections of every kind -------------------------------------------------------------------
 
 
-def _metadata(name: str, of_kind: AdapterCard, results: Results) -> ModelCardData:
+def _metadata(name: str, of_kind: Card, results: Results) -> ModelCardData:
     base, labelled, *_ = of_kind.parts
     licence = licence_of(of_kind.parts)
     if licence is not None and (licence in PERMISSIVE or licence.startswith("cc-")):
@@ -150,7 +163,7 @@ def _metadata(name: str, of_kind: AdapterCard, results: Results) -> ModelCardDat
         library_name=of_kind.library,
         pipeline_tag=of_kind.pipeline,
         datasets=list(datasets) or None,
-        tags=of_kind.tags,
+        tags=list(of_kind.tags),
         **fields,
     )
 
@@ -173,15 +186,6 @@ def _results(dataset: str, name: str, results: Results) -> list[EvalResult]:
     ]
 
 
-def _beside(name: str, rivals: Sequence[str], results: Results) -> str:
-    """The verdicts on the system and every other tuned system, behind a blank; empty without one."""
-    if not rivals:
-        return ""
-    sentences = [results.verdict(name, rival).sentence for rival in rivals]
-    models = "model" if len(rivals) == 1 else "models"
-    return f" Beside the other tuned {models}: {'; '.join(sentences)}."
-
-
 def _how_measured(results: Results) -> str:
     return (
         f"{text_cell(metrics_note(results.metrics, results.labels))} Each metric has its "
@@ -190,28 +194,25 @@ def _how_measured(results: Results) -> str:
     )
 
 
-def _settings_table(settings: Settings, training: Training) -> Table:
-    account = training.account
+def _settings_table(of_kind: Card, settings: Settings, account: Mapping[str, Any]) -> Table:
     rows: dict[str, Any] = {
         "profile": settings.profile,
         "task": settings.task,
         "seed": settings.seed,
         "training_seed": settings.training_seed,
-        "prompt_format": settings.prompt_format,
-        **{f"precision.{key}": value for key, value in settings.precision.model_dump().items()},
-        **{f"train.{key}": value for key, value in settings.train.model_dump().items()},
-        **{key: f"{account[key]:,}" for key in COUNTS},
-        **{key: f"{account[key]:.4f}" for key in LOSSES},
+        **of_kind.settings_used(),
+        **{key: f"{account[key]:,}" for key in COUNTS if key in account},
+        **{key: f"{account[key]:.4f}" for key in LOSSES if account[key] is not None},
     }
     cells = [[key, "all" if value is None else str(value)] for key, value in rows.items()]
     return Table(("setting or metric", "value"), cells)
 
 
 def _with_loading(text: str, paragraphs: Sequence[str]) -> str:
-    """The text with other paragraphs under LOADING. Neither mark can come from data."""
+    """The text with other paragraphs under LOADING. Nothing between the two marks comes from data."""
     before, rest = text.split(f"{LOADING}\n\n")
-    _, after = rest.split(f"\n\n{PROMPTS}")
-    return "\n\n".join([before + LOADING, *paragraphs, PROMPTS]) + after
+    _, mark, after = rest.partition(f"\n\n{USAGE}")
+    return "\n\n".join([before + LOADING, *paragraphs]) + mark + after
 
 
 def _written(data: ModelCardData, text: str) -> str:

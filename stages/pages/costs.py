@@ -3,10 +3,17 @@
 from collections.abc import Iterator, Mapping
 
 from measure.results import Results
-from measure.system_metrics import Answering, Figures
-from pages.blocks import Block, Heading, Table, bullets, text
+from measure.system_metrics import Answering, SystemMetrics
+from pages.blocks import Block, Code, Heading, Table, bullets, text
 from pages.numbers import NOTHING, in_nats, with_interval
 from settings.labels import Labels
+
+SIZES = {  # keys of metrics/train_*.json, with headings
+    "rows": "training rows",
+    "steps": "steps",
+    "total_parameters": "parameters",
+    "trainable_parameters": "trained parameters",
+}
 
 
 def cost_blocks(results: Results) -> Iterator[Block]:
@@ -19,6 +26,22 @@ def cost_blocks(results: Results) -> Iterator[Block]:
         "and its difference to the original's; more means more is forgotten."
     )
     yield cost_table(results.metrics)
+
+
+def training_blocks(results: Results) -> Iterator[Block]:
+    """The size of every training."""
+    yield Heading("What was trained")
+    yield text(
+        "Parameters: those of the whole model, and those that the training changed. The time of every "
+        "training and of an answer depends on the machine: ",
+        Code("make repro"),
+        " prints it at its end.",
+    )
+    rows = [
+        [system.name, *(f"{results.accounts[system.name][key]:,}" for key in SIZES)]
+        for system in results.systems.trained
+    ]
+    yield Table(("system", *SIZES.values()), rows)
 
 
 def reading_blocks(results: Results) -> Iterator[Block]:
@@ -42,7 +65,7 @@ def reading_blocks(results: Results) -> Iterator[Block]:
     )
 
 
-def cost_table(systems: Mapping[str, Figures]) -> Table:
+def cost_table(systems: Mapping[str, SystemMetrics]) -> Table:
     """What the general instructions show of each language model among the systems."""
     rows = [
         [
@@ -61,7 +84,7 @@ def cost_table(systems: Mapping[str, Figures]) -> Table:
     return Table(("model", "bare label", *columns, "more nats than the original"), rows)
 
 
-def readings_table(systems: Mapping[str, Figures], labels: Labels) -> Table:
+def readings_table(systems: Mapping[str, SystemMetrics], labels: Labels) -> Table:
     """Accuracy of the most likely label, of the free answer, and with a moved threshold."""
     rows = [
         [
@@ -79,7 +102,7 @@ def readings_table(systems: Mapping[str, Figures], labels: Labels) -> Table:
     return Table(("model", *columns), rows)
 
 
-def _answering(systems: Mapping[str, Figures]) -> Iterator[tuple[str, Answering]]:
+def _answering(systems: Mapping[str, SystemMetrics]) -> Iterator[tuple[str, Answering]]:
     for name, metrics in systems.items():
         if metrics.answering is not None:
             yield name, metrics.answering

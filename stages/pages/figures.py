@@ -1,4 +1,4 @@
-"""Figures as SVG: reliability of the probabilities, accuracy by wording of the instruction."""
+"""SystemMetrics as SVG: reliability of the probabilities, accuracy by wording of the instruction."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -55,3 +55,8 @@ def _inline(parts: Sequence[Inline]) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(map(text_cell, cells)) + " |"
+
+
+def fenced(code: str, language: str = "") -> str:
+    """A block of code."""
+    return f"```{language}\n{code}\n```"

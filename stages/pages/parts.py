@@ -3,11 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pages.markdown import text_cell
 from rows.sources import row_source
-from settings.base_model import BaseModelSource
 from settings.provenance import Provenance
 from settings.section import Origin
 from settings.sources import Origins, Sources
@@ -17,7 +15,7 @@ PERMISSIVE = {"apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "isc", "m
 
 @dataclass(frozen=True)
 class Training:
-    """What a model was trained on: rows by source and their file's hash; `metrics/train_*.json`.
+    """What a model was trained on: rows by source, and their file's hash.
 
     `general` has the training rows of each source of general instructions, by the source's place in
     `sources.general` (from 0). A source without training rows may be missing.
@@ -27,12 +25,11 @@ class Training:
     general: Mapping[int, int]
     file: str
     sha256: str
-    account: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a trained model: its base model, or a source with `rows` of its training rows."""
+    """One part of a trained model: its pretrained model, or a source with `rows` of its training rows."""
 
     role: str
     provenance: Provenance
@@ -60,13 +57,11 @@ class Part:
         return line + (f"; <{self.origin.url}>" if self.origin.url is not None else "")
 
 
-def parts_of(
-    base: BaseModelSource, sources: Sources, origins: Origins, training: Training
-) -> list[Part]:
-    """The base model, the labelled rows, and every general source that has training rows."""
+def parts_of(base: Part, sources: Sources, origins: Origins, training: Training) -> list[Part]:
+    """The pretrained model, the labelled rows, and every general source that has training rows."""
     labelled = row_source(sources.labelled).provenance()
     parts = [
-        Part("base model", base.provenance(), origins.base_model),
+        base,
         Part("labelled rows", labelled, origins.labelled, training.labelled),
     ]
     stated = [*origins.general, *[Origin()] * len(sources.general)]  # the last ones may be missing

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure.results import Ceilings, Results
-from measure.system_metrics import Figures
+from measure.system_metrics import SystemMetrics
 from pages.blocks import Block, Code, Heading, Table, text
 from pages.numbers import decimals, with_interval
 from settings.labels import Labels
@@ -59,7 +59,7 @@ def people_blocks(results: Results, ceilings: Ceilings) -> Iterator[Block]:
         yield agreement
 
 
-def agreement_table(systems: Mapping[str, Figures]) -> Table | None:
+def agreement_table(systems: Mapping[str, SystemMetrics]) -> Table | None:
     """Accuracy by band of human agreement; None where no row of the source has ratings."""
     bands = next(iter(systems.values())).labelled.by_agreement
     if not any(n for _, n in bands.values()):

@@ -6,7 +6,7 @@ from measure.results import Ceilings, Results, Trainings
 from pages.accuracy import results_blocks, results_table, verdict_blocks
 from pages.answer import answer_text
 from pages.blocks import Block, Heading, bullets, text
-from pages.costs import cost_blocks, cost_table, reading_blocks
+from pages.costs import cost_blocks, cost_table, reading_blocks, training_blocks
 from pages.people import SUSPICIOUS, people_blocks
 from pages.robustness import calibration_blocks, wording_blocks
 from pages.training_seeds import seed_blocks
@@ -28,6 +28,7 @@ def report_blocks(
         *verdict_blocks(results, differences),
         *seed_blocks(results, trainings),
         *cost_blocks(results),
+        *training_blocks(results),
         *reading_blocks(results),
         *people_blocks(results, ceilings),
         *wording_blocks(results),
@@ -37,7 +38,7 @@ def report_blocks(
 
 def summary_blocks(results: Results, ceilings: Ceilings) -> list[Block]:
     """What the study ends with on a console: tables, primary verdicts, the answer, files."""
-    adapters = "  ".join(f"{system.folder}/" for system in results.systems.tuned)
+    models = "  ".join(f"{system.folder}/" for system in results.systems.trained)
     return [
         results_table(results.metrics),
         cost_table(results.metrics),
@@ -47,6 +48,6 @@ def summary_blocks(results: Results, ceilings: Ceilings) -> list[Block]:
             "reports/results.md  reports/ten-instructions.md  the whole report, with figures\n"
             f"reports/{SUSPICIOUS}  rows whose labels the tuned models believe least\n"
             "predictions/SYSTEM/  every answer        metrics/  every metric\n"
-            f"{adapters}  the adapters; reports/cards/  their cards"
+            f"{models}  the models; reports/cards/  their cards"
         ),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from measure.results import Results
-from measure.system_metrics import Figures
+from measure.system_metrics import SystemMetrics
 from pages.blocks import Block, Chart, Heading, Table, text
 from pages.figures import TemplateAccuracy
 from pages.numbers import decimals, with_interval
@@ -47,7 +47,7 @@ def wordings_table(results: Results) -> Table:
     return Table(("model, wordings", "wordings", "rows", "mean", "worst", "best", "spread"), rows)
 
 
-def calibration_table(systems: Mapping[str, Figures]) -> Table:
+def calibration_table(systems: Mapping[str, SystemMetrics]) -> Table:
     """Expected calibration error of the systems that have probabilities."""
     rows = [
         [name, decimals(metrics.labelled.calibration_error)]

@@ -5,6 +5,8 @@ from measure.system_metrics import Answering
 from pages.numbers import decimals, percent
 from stats.verdicts import points
 
+ENCODER_LIMITS = "An encoder answers no other instruction, and a new label needs a new training."
+
 
 def gain_sentence(name: str, results: Results) -> str:
     """Whether fine-tuning helped, beside the baseline that always answers the commonest label.
@@ -65,27 +67,39 @@ def cost_clause(name: str, results: Results) -> str:
     return clause
 
 
-def encoder_sentences(results: Results) -> list[str]:
-    """Of each encoder: whether it is as good as the best tuned language model. Not adjusted."""
+def encoder_sentence(results: Results) -> str:
+    """Whether the encoder is as good as the best tuned language model, and what it costs; not adjusted.
+
+    As good: the interval excludes that the language model is better by more than the margin. Empty
+    without an encoder.
+    """
+    encoders = results.systems.of_kind("encoder")
+    if not encoders:
+        return ""
+    (encoder,) = encoders
     best = max((system.name for system in results.systems.tuned), key=results.accuracy)
-    sentences = []
-    for encoder in results.systems.of_kind("encoder"):
-        found = results.comparison(encoder.name, best)
-        assert found.low is not None
-        assert found.high is not None
-        if found.p < 1 - results.confidence:
-            verdict = "better than" if found.difference > 0 else "not as good as"
-        elif found.difference >= 0 or found.low >= -results.margin:
-            verdict = "as good as"
-        else:
-            verdict = "not told apart from"
-        sentences.append(
-            f"{encoder.name}, {encoder.title}, is {verdict} the best tuned language model: right on "
-            f"{percent(results.accuracy(encoder.name))}, {best} on {percent(results.accuracy(best))}, a "
-            f"difference of {points(found.difference)} points [{points(found.low)}, "
-            f"{points(found.high)}] (exploratory, not adjusted)."
-        )
-    return sentences
+    comparison = results.comparison(encoder.name, best)
+    assert comparison.low is not None
+    assert comparison.high is not None
+    if comparison.p < 1 - results.confidence:
+        verdict = "better than" if comparison.difference > 0 else "not as good as"
+    elif comparison.low >= -results.margin:
+        verdict = "as good as"
+    else:
+        verdict = "not told apart from"
+    return (
+        f"{encoder.name}, {encoder.title}, is {verdict} the best tuned language model: right on "
+        f"{percent(results.accuracy(encoder.name))}, {best} on {percent(results.accuracy(best))}, a "
+        f"difference of {points(comparison.difference)} points [{points(comparison.low)}, "
+        f"{points(comparison.high)}] (exploratory, not adjusted). It has "
+        f"{_parameters(encoder.name, results)}; {best} has {_parameters(best, results)}. {ENCODER_LIMITS}"
+    )
+
+
+def _parameters(name: str, results: Results) -> str:
+    account = results.accounts[name]
+    total, trained = (account[key] / 1e6 for key in ("total_parameters", "trainable_parameters"))
+    return f"{total:,.1f}M parameters, {trained:,.1f}M of them trained"
 
 
 def _followed(answering: Answering) -> int:

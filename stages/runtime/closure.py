@@ -76,6 +76,12 @@ def settings_read(script: Path) -> list[str]:
     return [ast.literal_eval(argument) for argument in call.args]
 
 
+def summary_of(script: Path) -> str:
+    """The first line of a script's docstring, up to a colon."""
+    docstring = ast.get_docstring(ast.parse(script.read_bytes(), script)) or ""
+    return docstring.partition("\n")[0].partition(":")[0].rstrip(".")
+
+
 def module_name(file: Path, root: Path) -> str:
     """The name under which scripts in the folder `root` import `file`: `lm` of `lm/__init__.py`."""
     return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")

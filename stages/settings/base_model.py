@@ -1,4 +1,4 @@
-"""The section `base_model` of a profile: one class a kind, read into memory by `lm.source`."""
+"""The settings `base_model` and `encoder.base` of a profile: one class a kind, fetched by `lm.source`."""
 
 from typing import Annotated, Literal
 
@@ -18,6 +18,21 @@ class PackageBase(Section):
     def provenance(self) -> Provenance:
         """The GGUF file and the package's version and hash."""
         return Provenance(f"{self.gguf} of {package_name(self.package)}")
+
+
+class PackageEncoder(Section):
+    """A model folder in an archive inside a package of the package index.
+
+    `archive` has one name a level: of the zip or tar file that holds the model, inside the package.
+    """
+
+    kind: Literal["package"]
+    package: Package
+    archive: Annotated[list[str], Field(min_length=1)]
+
+    def provenance(self) -> Provenance:
+        """The archive and the package's version and hash."""
+        return Provenance(f"{'/'.join(self.archive)} of {package_name(self.package)}")
 
 
 class PathBase(Section):
@@ -46,3 +61,6 @@ class HubBase(Section):
 
 BaseModelSource = PackageBase | PathBase | HubBase
 BaseModelSection = Annotated[BaseModelSource, Field(discriminator="kind")]
+
+EncoderSource = PackageEncoder | PathBase | HubBase
+EncoderSection = Annotated[EncoderSource, Field(discriminator="kind")]

@@ -35,7 +35,12 @@ def described(model: type[BaseModel], problem: Any) -> str:
 def _is_kinded(path: tuple[Any, ...]) -> bool:
     """Whether a path as pydantic gives it names a section that has kinds."""
     match path:
-        case ("base_model",) | ("sources", "labelled") | ("sources", "general", int()):
+        case (
+            ("base_model",)
+            | ("encoder", "base")
+            | ("sources", "labelled")
+            | ("sources", "general", int())
+        ):
             return True
     return False
 

@@ -12,7 +12,8 @@ from runtime.yaml_file import read_yaml
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from settings.base_model import BaseModelSection, BaseModelSource
+from settings.base_model import BaseModelSection, BaseModelSource, EncoderSection
+from settings.encoder import EncoderTraining
 from settings.labels import Labels
 from settings.model import Evaluate, Precision, Train
 from settings.problems import described
@@ -35,12 +36,19 @@ def _names_systems(task: str) -> str:
 Task = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_names_systems)]
 
 
+class EncoderSettings(EncoderTraining):
+    """The pretrained encoder, and how it is fine-tuned."""
+
+    base: EncoderSection
+
+
 class Profile(Section):
     task: Task
     sources: Sources
     origins: Origins
     labels: Labels
     base_model: BaseModelSection
+    encoder: EncoderSettings
     precision: Precision
     train: Train
     evaluate: Evaluate
@@ -85,6 +93,7 @@ class Settings:
     origins: Origins
     labels: Labels
     base_model: BaseModelSource
+    encoder: EncoderSettings
     precision: Precision
     train: Train
     evaluate: Evaluate
@@ -113,7 +122,8 @@ def read_settings(*sections: str) -> Settings:
         )
     every = {**dict(params), **dict(_validated(path, Profile))}
     values: dict[str, Any] = {name: every[name] for name in sections if "." not in name}
-    for section in dict.fromkeys(name.split(".")[0] for name in sections if "." in name):
+    parts = dict.fromkeys(name.split(".")[0] for name in sections if "." in name)
+    for section in parts.keys() - values.keys():
         keys = [name.split(".")[1] for name in sections if name.startswith(f"{section}.")]
         values[section] = _Part(section, {key: getattr(every[section], key) for key in keys})
     return Settings(values)

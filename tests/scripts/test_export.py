@@ -22,7 +22,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from lm.gguf_file import write_gguf
 from lm.merging import load_merged, load_unmerged, write_merged
-from pages.adapter_card import PROMPTS
 from pages.cards import LOADING
 from prompts.format import write_prompt
 from prompts.templates import POOL, read_templates
@@ -39,7 +38,7 @@ HAS_LLAMA_CPP = importlib.util.find_spec("llama_cpp") is not None
 ROWS = 30
 CARD = (
     "---\nbase_model: a/b\nbase_model_relation: adapter\nlibrary_name: peft\n---\n\n"
-    f"# A model\n\nIt is.\n\n{LOADING}\n\n```python\nadapter\n```\n\n{PROMPTS}\n\n```\nPrompt\n```\n"
+    f"# A model\n\nIt is.\n\n{LOADING}\n\n```python\nadapter\n```\n\nIt reads prompts.\n\n```\nPrompt\n```\n"
 )
 
 

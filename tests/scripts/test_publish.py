@@ -15,7 +15,6 @@ from huggingface_hub import ModelCard, constants
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from pages.adapter_card import PROMPTS
 from pages.cards import LOADING
 from uploads import UploadHub
 
@@ -24,7 +23,7 @@ TOKEN = "hf_of_mine"
 COMMIT = "c0" * 20
 CARD = (
     "---\nlibrary_name: peft\nlicense: mit\n---\n\n# A model\n\n"
-    f"{LOADING}\n\n```python\nadapter\n```\n\n{PROMPTS}\n\n```sh\ndvc repro train_mixed\n```\n"
+    f"{LOADING}\n\n```python\nadapter\n```\n\nIt reads prompts.\n\n```sh\ndvc repro train_mixed\n```\n"
 )
 PIPELINE = "stages:\n  copy:\n    cmd: cp params.yaml copied\n    deps: [params.yaml]\n    outs: [copied]\n"
 
