@@ -23,7 +23,7 @@ def main() -> None:
     systems = systems_of(read_settings("task").task)
     rows = [row for system in systems for row in times_of(system)]
     if rows:
-        columns = ("system", "training, s", "a row, ms", "memory, MiB")
+        columns = ("system", "training, s", "ms/row", "memory, MiB")
         print(table_console(Table(columns, rows)))
 
 

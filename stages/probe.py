@@ -1,4 +1,4 @@
-"""A linear probe: logistic regression on the original model's hidden states at the end of each prompt.
+"""Fit a linear probe: logistic regression on the original model's hidden states after each prompt.
 
 The probe is trained on the same rows as the tuned systems and costs no fine-tuning. If the probe is as
 accurate as a tuned system, the original model already contained what fine-tuning added. (Alain and

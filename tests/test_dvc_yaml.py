@@ -12,6 +12,7 @@ import pipeline
 import pytest
 import yaml
 
+from settings.encoder import EncoderTraining
 from settings.model import Precision, Train
 from systems import Trained, systems_of
 
@@ -121,6 +122,15 @@ def test_a_training_depends_on_every_setting_that_can_change_its_model(system: T
     assert set(study) == {"training_seed", "prompt_format"}
 
 
+def test_the_encoder_depends_on_every_setting_that_can_change_it() -> None:
+    *study, profile = STAGE[systems_of("sentiment").encoder.train_stage]["params"]
+    (keys,) = profile.values()
+    tracked = {key.removeprefix("encoder.") for key in keys if key.startswith("encoder.")}
+    assert tracked | set(EncoderTraining.UNTRACKED) == {*EncoderTraining.model_fields, "base"}
+    assert not tracked & set(EncoderTraining.UNTRACKED)
+    assert study == ["training_seed"]
+
+
 def test_precision_and_training_say_every_value_in_the_profile() -> None:
     # A default in the code could change without any tracked setting changing.
     for path in (REPO / "profiles").glob("*.yaml"):
@@ -180,7 +190,8 @@ def test_charts_and_artifacts_lie_in_outputs() -> None:
     ]
     files += [artifact["path"] for artifact in DVC["artifacts"].values()]
     systems = systems_of("sentiment")
-    assert len(files) == 3 * len(systems.tuned) + len(systems.all)
+    # Two curves of each tuned system, every trained model, and a confusion matrix of every system.
+    assert len(files) == 2 * len(systems.tuned) + len(systems.trained) + len(systems.all)
     for path in files:
         assert any(path == out or path.startswith(f"{out}/") for out in outputs), path
 

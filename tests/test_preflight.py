@@ -148,7 +148,7 @@ def test_a_base_on_the_hub_is_found_and_its_weights_left_there(
     output = capsys.readouterr().out
     assert f"to pin it, set  revision: {commit}" in output
     size = sum(file.stat().st_size for file in toy_shards.glob("*.safetensors"))
-    (gigabytes,) = re.findall(r"([\d.]+) GB to download", output)
+    (gigabytes,) = re.findall(r"base model: .* ([\d.]+) GB to download", output)
     assert float(gigabytes) == pytest.approx(size / 1e9, abs=0.006)
     asked = [request.path for request in hub.requests if "/resolve/" in request.path]
     assert asked

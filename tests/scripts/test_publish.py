@@ -182,7 +182,7 @@ def test_a_study_out_of_date_is_not_published(
         ([SYSTEM, "you/a"], TOKEN, r"refuses \(403\): the token may not write to you/a"),
         ([SYSTEM, "mine"], TOKEN, "'mine' is no repository of the Hub: say USER/NAME"),
         ([SYSTEM, "me/mi ne"], TOKEN, "'me/mi ne' is no repository of the Hub"),
-        (["original_pretrained", "me/a"], TOKEN, "no tuned model; there is sentiment_fine_tuned"),
+        (["original_pretrained", "me/a"], TOKEN, "no trained model; there is sentiment_fine_tuned"),
     ],
 )
 def test_a_refusal_says_why(
