@@ -1,4 +1,4 @@
-"""publish pushes adapter and card to a Hub, of a study that is up to date, and never a secret."""
+"""publish pushes a model and its card to a Hub, of a study that is up to date, and never a secret."""
 
 import json
 import subprocess
@@ -11,14 +11,16 @@ from runtime.errors import StudyError
 import publish
 import pytest
 import torch
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import ModelCard, constants, snapshot_download
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, pipeline
 
+from lm.encoder import load_pretrained, save_encoder
 from pages.cards import LOADING
 from uploads import UploadHub
 
 SYSTEM = "mixed_fine_tuned"
+ENCODER = "encoder_fine_tuned"
 TOKEN = "hf_of_mine"
 COMMIT = "c0" * 20
 CARD = (
@@ -52,6 +54,7 @@ def trained(
     toy_study: Callable[[Path], None],
     make_study: Callable[[Path], None],
     toy_base: Path,
+    toy_bert: Path,
     run_in: Command,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
@@ -67,6 +70,9 @@ def trained(
     card = folder / f"reports/cards/{SYSTEM}.md"
     card.parent.mkdir(parents=True)
     card.write_text(CARD, encoding="utf-8")
+    encoder = load_pretrained(toy_bert, ["negative", "positive"], 24)
+    save_encoder(encoder, folder / "models" / ENCODER)
+    (folder / f"reports/cards/{ENCODER}.md").write_text(CARD, encoding="utf-8")
     (folder / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
     (folder / ".gitignore").write_text("/models/\n/reports/\n/copied\n", encoding="utf-8")
     run_in(folder, "git", "init", "--quiet")
@@ -125,6 +131,25 @@ def test_adapter_and_card_are_pushed_to_a_private_repository(
 
     run(SYSTEM, "me/mine")  # into the repository that is there now
     assert _files(server) == files
+
+
+def test_an_encoder_is_pushed_whole_and_loads_as_its_card_says(
+    trained: Path,
+    server: UploadHub,
+    run: Publish,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    run(ENCODER, "me/mine")
+    assert "make export" not in capsys.readouterr().out
+    files = _files(server)
+    folder = trained / "models" / ENCODER
+    assert set(files) == {"README.md", *(file.name for file in folder.iterdir())}
+    assert 'pipeline("text-classification", model="me/mine")' in files["README.md"].decode()
+    pulled = Path(snapshot_download("me/mine", cache_dir=tmp_path / "pulled"))
+    classify = pipeline("text-classification", model=str(pulled), device="cpu")
+    expected = pipeline("text-classification", model=str(folder), device="cpu")
+    assert classify("a lovely day") == expected("a lovely day")
 
 
 def test_what_was_pushed_loads_as_its_card_says_from_a_base_on_the_hub(
