@@ -392,7 +392,9 @@ def write_toy_study(folder: Path, base: Path, encoder: Path) -> None:
     }
     profile["sources"]["general"][1].update(train=16, test_seen=6, test_held_out=4)
     profile["base_model"] = {"kind": "path", "path": str(base)}
-    profile["encoder"].update(base={"kind": "path", "path": str(encoder)}, max_length=32)
+    profile["encoder"].update(
+        base={"kind": "path", "path": str(encoder)}, max_length=32, checkpoint_every=3
+    )
     profile["train"].update(
         batch_size=8, gradient_accumulation=1, lora_layers=1, lora_rank=4, validate_every=2
     )

@@ -54,16 +54,17 @@ def default(run_in: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_rows_and_base_of_the_default_come_without_a_network(
+def test_rows_and_models_of_the_default_come_without_a_network(
     default: Path, isolated: tuple[str, ...], run_in: Command
 ) -> None:
-    for stage in ("prepare", "instructify", "mix", "preflight", "base_model"):
+    for stage in ("prepare", "instructify", "mix", "preflight", "base_model", "encoder"):
         run_in(default, *isolated, "python", f"stages/{stage}.py")
     rows = json.loads((default / "metrics/prepare.json").read_text(encoding="utf-8"))
     assert rows["n_test"] == 1000
     config = json.loads((default / "models/base/config.json").read_text(encoding="utf-8"))
     assert config["num_hidden_layers"] == 30
     assert (default / "models/base/model.safetensors").stat().st_size > 500e6
+    assert (default / "models/encoder/model.safetensors").stat().st_size > 90e6
 
 
 def test_a_package_that_is_not_there_is_missed_without_a_network(
