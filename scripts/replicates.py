@@ -6,9 +6,10 @@ reads for what the report shows over training seeds.
 """
 
 import argparse
+import hashlib
 import io
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from runtime.errors import StudyError
 from runtime.process import run_stage
@@ -19,49 +20,49 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rows.answers import LABELLED_PREDICTIONS
-from rows.replicates import REPLICATES, REPLICATES_FILE, recipe_of
+from rows.replicates import REPLICATES, REPLICATES_FILE, of_recipes, recipe_of
 from rows.tables import concat, read_table, write_table
 from settings.read import read_settings
-from systems import System, systems_of
+from systems import systems_of
 
 
 def main() -> None:
     count = _arguments()
     settings = read_settings("task", "training_seed", "base_model", "precision", "train")
     tuned = systems_of(settings.task).tuned
-    training_rows = [system.rows for system in tuned]
-    recipe = recipe_of(training_rows, settings.base_model, settings.precision, settings.train)
-    replicates = read_table(REPLICATES_FILE, REPLICATES)
-    replicates = replicates.filter(
-        pc.equal(replicates["recipe"], recipe)
-    )  # another recipe's are stale
+    sections = (settings.base_model, settings.precision, settings.train)
+    recipes = {system.name: recipe_of(system.rows, *sections) for system in tuned}
+    name_of_recipes = hashlib.sha256("".join(recipes.values()).encode()).hexdigest()[:8]
+    replicates = of_recipes(read_table(REPLICATES_FILE, REPLICATES), recipes)
     for number in range(2, count + 1):
         seed = settings.training_seed + number - 1
-        if seed in set(replicates["training_seed"].to_pylist()):
-            print(f"replicate {number} of {count}, training seed {seed}: already there")
+        collected = replicates.filter(pc.equal(replicates["training_seed"], seed))
+        if set(collected["system"].to_pylist()) == recipes.keys():
+            print(f"replicate {number} of {count}, training seed {seed}: collected before")
             continue
         print(f"replicate {number} of {count}, training seed {seed}", flush=True)
-        name = f"training-seed-{seed}-{recipe[:8]}"
+        name = f"training-seed-{seed}-{name_of_recipes}"
         # `compare` needs the predictions of all systems, and writes the metrics that `make compare` shows.
         _dvc("exp", "run", "--temp", "--name", name, "-S", f"training_seed={seed}", "compare")
-        replicates = concat([replicates, collect(tuned, name, seed, recipe)])
+        others = replicates.filter(pc.not_equal(replicates["training_seed"], seed))
+        replicates = concat([others, collect(recipes, name, seed)])
         write_table(REPLICATES_FILE, replicates)
     write_table(REPLICATES_FILE, replicates)
     _dvc("repro", "compare")
 
 
-def collect(systems: Sequence[System], name: str, seed: int, recipe: str) -> pa.Table:
-    """The scored labels of these systems in an experiment, as rows of `REPLICATES`."""
+def collect(recipes: Mapping[str, str], name: str, seed: int) -> pa.Table:
+    """The scored labels of the systems in an experiment, as rows of `REPLICATES`."""
     tables = []
-    for system in systems:
-        path = f"predictions/{system.name}/labelled.parquet"
+    for system, recipe in recipes.items():
+        path = f"predictions/{system}/labelled.parquet"
         content = dvc.api.read(path, rev=name, mode="rb")
         table = pq.read_table(io.BytesIO(content), schema=LABELLED_PREDICTIONS)
         rows = len(table)
         columns = {
             "recipe": [recipe] * rows,
             "training_seed": [seed] * rows,
-            "system": [system.name] * rows,
+            "system": [system] * rows,
             "row_id": table["row_id"],
             "scored": table["scored"],
         }

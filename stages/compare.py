@@ -105,9 +105,9 @@ def main() -> None:
     }
 
     # The same verdicts over training seeds, where `make replicates` has trained under several.
-    training_rows = [system.rows for system in systems.tuned]
-    recipe = recipe_of(training_rows, settings.base_model, settings.precision, settings.train)
-    replicates = read_replicates(recipe, [row["row_id"] for row in test])
+    sections = (settings.base_model, settings.precision, settings.train)
+    recipes = {system.name: recipe_of(system.rows, *sections) for system in systems.tuned}
+    replicates = read_replicates(recipes, [row["row_id"] for row in test])
     seeds, right = over_trainings(scored, systems, settings.training_seed, replicates, expected)
     trainings = Trainings(
         seeds,

@@ -4,18 +4,19 @@ A checkpoint is the folder `checkpoints/NAME/KEY/checkpoint-STEP`: no output of 
 removes outputs before a stage runs. NAME is the stage, KEY a hash of everything that decides the result.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from runtime.errors import StudyError
 from runtime.process import RANK
 
+from filelock import FileLock, Timeout
+
 CHECKPOINTS = Path("checkpoints")
+HOLDER = "process"  # the file with the id of the process that trains
 
 
 @contextmanager
@@ -30,16 +31,26 @@ def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
     if RANK:
         yield folder / key
         return
-    lock = _lock(folder)
+    CHECKPOINTS.mkdir(exist_ok=True)
+    holder, lock = folder / HOLDER, FileLock(CHECKPOINTS / f"{name}.lock")
     try:
-        (folder / key).mkdir(exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        process = holder.read_text(encoding="utf-8") if holder.is_file() else "?"
+        raise StudyError(
+            f"{folder}: process {process} is training on these checkpoints: let it end, or end it (kill "
+            f"{process}), then run this again"
+        ) from None
+    try:
+        (folder / key).mkdir(parents=True, exist_ok=True)
+        holder.write_text(str(os.getpid()), encoding="utf-8")
         yield folder / key
         removed = folder.with_name(f".{name}.partial")
         shutil.rmtree(removed, ignore_errors=True)
         folder.replace(removed)  # atomic: the next training sees all checkpoints or none
         shutil.rmtree(removed)
     finally:
-        lock.close()
+        lock.release()
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -61,34 +72,6 @@ def place_checkpoint(written: Path, folder: Path) -> None:
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
-
-
-def _lock(folder: Path) -> TextIO:
-    """Lock `folder` until the returned file is closed or the process ends.
-
-    Raises `StudyError` if another process holds the lock.
-    """
-    path = folder / "lock"
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read()
-            file.close()
-            raise StudyError(
-                f"{folder}: process {holder} is training on these checkpoints: let it end, or end "
-                f"it (kill {holder}), then run this again"
-            ) from None
-        # A training that ended at this moment has removed its folder, this lock file included.
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            return file
-        file.close()
 
 
 def _flush(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +23,35 @@ REPLICATES = schema_of(
 REPLICATES_FILE = Path("data/replicates/predictions.parquet")
 
 
-def recipe_of(training_rows: Sequence[Path], *sections: Any) -> str:
-    """A hash of what decides a training besides its seed: settings sections, and the files of its rows.
+def recipe_of(training_rows: Path, *sections: Any) -> str:
+    """A hash of what decides a training besides its seed: settings sections, and the file of its rows.
 
     `Train.UNTRACKED` settings change no adapter and are left out.
     """
     settings = [section.model_dump(exclude=set(Train.UNTRACKED)) for section in sections]
     digest = hashlib.sha256(json.dumps(settings).encode())
-    for path in training_rows:
-        digest.update(bytes.fromhex(sha256_of(path)))
+    digest.update(bytes.fromhex(sha256_of(training_rows)))
     return digest.hexdigest()
 
 
-def read_replicates(recipe: str, row_ids: Sequence[str]) -> dict[str, dict[int, list[str]]]:
-    """{system: {training seed: the scored label of each row}} of the replicates of this recipe.
+def of_recipes(table: pa.Table, recipes: Mapping[str, str]) -> pa.Table:
+    """The rows of `REPLICATES` whose recipe is the one that `recipes` has for their system."""
+    systems, hashes = table["system"].to_pylist(), table["recipe"].to_pylist()
+    is_current = [recipes.get(system) == own for system, own in zip(systems, hashes, strict=True)]
+    return table.filter(pa.array(is_current, pa.bool_()))
 
-    Replicates of another recipe, or with predictions for other rows, are left out.
+
+def read_replicates(
+    recipes: Mapping[str, str], row_ids: Sequence[str]
+) -> dict[str, dict[int, list[str]]]:
+    """{system: {training seed: the scored label of each row}} of the replicates of these recipes.
+
+    `recipes`: the recipe of each system. Replicates of another recipe, or with predictions for other
+    rows, are left out.
     """
-    table = read_table(REPLICATES_FILE, REPLICATES)
+    table = of_recipes(read_table(REPLICATES_FILE, REPLICATES), recipes)
     labels: dict[str, dict[int, dict[str, str]]] = {}
-    for row in table.filter(pa.compute.equal(table["recipe"], recipe)).to_pylist():
+    for row in table.to_pylist():
         by_seed = labels.setdefault(row["system"], {})
         by_seed.setdefault(row["training_seed"], {})[row["row_id"]] = row["scored"]
     return {

@@ -115,7 +115,7 @@ def test_replicates_train_under_further_seeds_and_enter_the_report(
         "data/replicates/predictions.parquet",
         "dvc.lock",
     }
-    assert "already there" in run_in(workspace, *command, PYTHONPATH="stages").stdout
+    assert "collected before" in run_in(workspace, *command, PYTHONPATH="stages").stdout
 
 
 def test_replicates_of_another_recipe_are_left_out(workspace: Path, run_in: Command) -> None:

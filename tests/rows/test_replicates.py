@@ -11,15 +11,14 @@ from rows.tables import table_of, write_table
 from settings.base_model import PathBase
 from settings.model import Precision, Train
 
-ROWS = (Path("labelled.parquet"), Path("mixed.parquet"))
+ROWS = Path("mixed.parquet")
 
 
 @pytest.fixture(autouse=True)
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Training rows in a working directory of their own."""
     monkeypatch.chdir(tmp_path)
-    for path in ROWS:
-        path.write_bytes(b"rows")
+    ROWS.write_bytes(b"rows")
     return tmp_path
 
 
@@ -58,11 +57,10 @@ def test_another_setting_makes_another_recipe() -> None:
     assert recipe_of(ROWS, base) != recipe_of(ROWS, PathBase(kind="path", path="models/other"))
 
 
-@pytest.mark.parametrize("path", ROWS)
-def test_other_training_rows_make_another_recipe(path: Path) -> None:
+def test_other_training_rows_make_another_recipe() -> None:
     precision = Precision(dtype="float32", quantization="none")
     before = recipe_of(ROWS, precision)
-    path.write_bytes(b"other rows")
+    ROWS.write_bytes(b"other rows")
     assert recipe_of(ROWS, precision) != before
 
 
@@ -70,11 +68,12 @@ def test_replicates_are_read_by_system_and_seed_in_the_order_of_the_rows() -> No
     rows = [
         *replicate("this", "mixed", 44, {"b": "bad", "a": "good"}),
         *replicate("this", "mixed", 43, {"a": "bad", "b": "bad"}),
-        *replicate("this", "alone", 43, {"a": "good", "b": "bad"}),
+        *replicate("its own", "alone", 43, {"a": "good", "b": "bad"}),
         *replicate("another", "mixed", 45, {"a": "good", "b": "bad"}),
+        *replicate("this", "of no system", 43, {"a": "good", "b": "bad"}),
     ]
     write_table(REPLICATES_FILE, table_of(rows, REPLICATES))
-    replicates = read_replicates("this", ["a", "b"])
+    replicates = read_replicates({"mixed": "this", "alone": "its own"}, ["a", "b"])
     assert replicates == {
         "mixed": {43: ["bad", "bad"], 44: ["good", "bad"]},
         "alone": {43: ["good", "bad"]},
@@ -89,5 +88,7 @@ def test_replicates_of_other_rows_are_left_out(row_ids: str) -> None:
         *replicate("this", "mixed", 44, dict.fromkeys(row_ids, "good")),
     ]
     write_table(REPLICATES_FILE, table_of(rows, REPLICATES))
-    assert read_replicates("this", ["b", "a"]) == {"mixed": {43: ["bad", "good"]}}
-    assert read_replicates("this", list(row_ids)) == {"mixed": {44: ["good"] * len(row_ids)}}
+    assert read_replicates({"mixed": "this"}, ["b", "a"]) == {"mixed": {43: ["bad", "good"]}}
+    assert read_replicates({"mixed": "this"}, list(row_ids)) == {
+        "mixed": {44: ["good"] * len(row_ids)}
+    }
