@@ -57,6 +57,7 @@ def test_a_stage_ends_with_one_message_and_exit_code_1(
     assert ran.made() == ran.before
 
 
+@pytest.mark.faults
 def test_after_bad_input_dvc_repro_gives_the_good_run_back(
     ran: Any, repo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -218,6 +218,7 @@ print(hashlib.sha256(weights).hexdigest(), hashlib.sha256(scores).hexdigest())
 """
 
 
+@pytest.mark.faults
 def test_one_thread_and_two_give_the_same_bits(tmp_path: Path) -> None:
     # Wide enough for torch to share the work out: narrower tensors stay on one thread anyway.
     folder, scratch = tmp_path / "wide", tmp_path / "scratch"

@@ -240,6 +240,7 @@ def test_a_connection_that_breaks_goes_on_where_it_was(
     assert hub.sent(SHARD) == len(content), "no byte twice"
 
 
+@pytest.mark.faults
 def test_a_killed_stage_goes_on_where_it_was(
     hub: Hub, model: str, toy_shards: Path, study: Path, change: Callable[[Path, str, object], None]
 ) -> None:

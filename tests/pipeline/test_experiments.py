@@ -17,6 +17,7 @@ from rows.replicates import REPLICATES
 from .conftest import Command, answers_in, dvc, stages_run
 
 
+@pytest.mark.faults
 def test_models_come_from_a_remote_and_answer_at_once(
     workspace: Path, run_in: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
