@@ -54,7 +54,8 @@ def pipeline(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
 
 def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
     """Every stage under its name, in the order in which the stages run by hand."""
-    rows = sorted({str(system.rows) for system in systems.trained})
+    rows = sorted({str(system.rows) for system in systems.tuned})
+    launch = sorted(map(str, Path("launch").glob("*.yaml")))
     baselines = [system.name for system in systems.of_kind("baseline", "reference")]
     stages: dict[str, Any] = {
         "prepare": stage(
@@ -69,7 +70,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
             "mix", [f"{GENERAL}/train.parquet", f"{LABELLED}/train.parquet"], ["data/mixed"]
         ),
         "preflight": stage(
-            "preflight", [*rows, f"{LABELLED}/test.parquet", "launch"], ["data/preflight"]
+            "preflight", [*rows, f"{LABELLED}/test.parquet", *launch], ["data/preflight"]
         ),
         "base_model": stage("base_model", [FOUND], [BASE]),
         "encoder": stage("encoder", [FOUND_ENCODER], [ENCODER]),
@@ -78,7 +79,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
         stages[system.train_stage] = stage(
             f"train {system.short}",
             # FOUND: a training that cannot work is stopped by preflight before it begins.
-            [str(system.rows), f"{LABELLED}/validation.parquet", FOUND, "launch", BASE],
+            [str(system.rows), f"{LABELLED}/validation.parquet", FOUND, *launch, BASE],
             trained(system),
         )
     encoder = systems.encoder
@@ -90,7 +91,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
     tests = [f"{LABELLED}/{name}.parquet" for name in ("test", "validation", "wordings")]
     evaluate = stage(
         "evaluate ${key}",
-        [*tests, f"{GENERAL}/test.parquet", POOL, *CHECKED, "launch", BASE, "${item.reads}"],
+        [*tests, f"{GENERAL}/test.parquet", POOL, *CHECKED, *launch, BASE, "${item.reads}"],
         [path.format("${key}") for path in PREDICTED],
     )
     reads = {system.name: {"reads": read_by(system)} for system in systems.language_models}
@@ -98,7 +99,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
     original, (probe,) = f"predictions/{systems.original.name}", systems.of_kind("probe")
     stages["probe"] = stage(
         "probe",
-        [f"{LABELLED}/test.parquet", f"{LABELLED}/train.parquet", "launch", BASE, original],
+        [f"{LABELLED}/test.parquet", f"{LABELLED}/train.parquet", *launch, BASE, original],
         [path.format(probe.name) for path in PREDICTED],
     )
     predictions = [path.format(name) for path in PREDICTED for name in baselines]
@@ -109,7 +110,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
     )
     stages["compare"] = stage(
         "compare",
-        [*rows, POOL, *CHECKED, "data/prepared/labelled/test.parquet"]
+        [*rows, str(systems.encoder.rows), POOL, *CHECKED, "data/prepared/labelled/test.parquet"]
         + [RATERS, SOURCES, "data/replicates/predictions.parquet", "metrics/label_noise.json"]
         + [f"metrics/{system.train_stage}.json" for system in systems.trained]
         + [f"predictions/{system.name}" for system in systems],

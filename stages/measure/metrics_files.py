@@ -105,7 +105,8 @@ def headline_metrics(results: Results) -> dict[str, float]:
             numbers[f"{short}_invalid"] = metrics.answering.invalid.value
             numbers[f"{short}_bare"] = metrics.answering.bare_label.value
             numbers[f"{short}_forgot"] = None if forgotten is None else forgotten.value
-    return {key: round(value, 4) for key, value in numbers.items() if value is not None}
+    # + 0.0: no minus before a zero.
+    return {key: round(value, 4) + 0.0 for key, value in numbers.items() if value is not None}
 
 
 def _numbers(metrics: SystemMetrics) -> SystemNumbers:

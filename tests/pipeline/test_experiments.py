@@ -16,6 +16,8 @@ from rows.replicates import REPLICATES
 
 from .conftest import Command, answers_in, dvc, stages_run
 
+REPO = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.faults
 def test_models_come_from_a_remote_and_answer_at_once(
@@ -84,6 +86,32 @@ def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -
     assert "learning_rate" not in comparison  # it does not differ
     accuracy = _json(workspace / "metrics/evaluate/mixed_fine_tuned.json")["accuracy"]
     assert comparison.count(f"{accuracy:.3f}") >= 3
+
+
+def test_exp_show_fits_120_columns_when_both_tuned_models_change(
+    workspace: Path, run_in: Command
+) -> None:
+    (command,) = re.findall(
+        "^dvc (exp show .*?)'(.*?)'", (REPO / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    path = workspace / "metrics/headline.json"
+    headline = {
+        key: value / 2 + 0.1234 if key.startswith(("sentiment", "mixed")) else value
+        for key, value in _json(path).items()
+    }
+    path.write_text(json.dumps(headline), encoding="utf-8")
+    profile = workspace / "profiles/pocket.yaml"
+    text = profile.read_text(encoding="utf-8")
+    changed = text.replace("learning_rate: 0.0015", "learning_rate: 0.25")
+    profile.write_text(changed, encoding="utf-8")
+    words = ("python", "-m", "dvc", *command[0].split(), command[1], "--no-pager")
+    table = run_in(workspace, *words, COLUMNS="120").stdout
+    assert max(map(len, table.splitlines())) <= 120
+    assert "…" not in table
+    for column in ("sentiment_acc", "sentiment_forgot", "mixed_acc", "mixed_forgot"):
+        assert f" {column} " in table
+    assert "train.learning_rate" in table
+    assert "sentiment_macro" not in table
 
 
 def _json(path: Path) -> dict[str, Any]:
