@@ -319,7 +319,7 @@ def test_every_primary_verdict_again_by_statsmodels(study: Path) -> None:
             nearest = min(gaps, key=gaps.__getitem__)
             assert verdict["difference"] == pytest.approx(gaps[nearest])
             assert f"points [{100 * verdict['low']:.1f}, " in line
-            assert f"] to the nearest, {nearest}, exact McNemar p " in line
+            assert f"] against the best such system, {nearest}, exact McNemar p " in line
             words = f"{first} is better than every system without fine-tuning: "
             assert line.startswith(words) == is_significant
             assert ("is not shown to be ahead of every system" in line) == (not is_significant)
@@ -350,7 +350,7 @@ def test_all_other_pairs_are_exploratory_and_not_adjusted(study: Path) -> None:
     assert "| p, unadjusted |" in folded.split("</details>")[0]
     assert "| p, unadjusted |" not in before
     # A reference made from these rows is shown, and never a rival.
-    assert "vader_lexicon: made with these very rows" in before
+    assert "vader_lexicon: made from these same rows" in before
     assert not any("vader" in line for line in _bullets(study, "Which differences are real"))
 
 
@@ -505,7 +505,9 @@ def test_other_numbers_of_checked_instructions_are_counted_and_named(
 
 def test_the_answer_names_gain_and_cost_first(study: Path) -> None:
     answer, figures = _report(study).split("\n\n")[1], _figures(study)
-    assert answer.startswith("Fine-tuning helped sentiment_fine_tuned: it is right on ")
+    assert answer.startswith(
+        "Fine-tuning helped sentiment_fine_tuned: sentiment_fine_tuned is right on "
+    )
     for system in MODELS[2:]:
         found = figures["systems"][system]
         assert f"{100 * found['accuracy']:.1f}% of 400 test rows" in answer
@@ -596,7 +598,7 @@ def test_a_third_tuned_model_is_in_every_table_and_primary_comparison(
         assert "| third_fine_tuned |" in tables[0]
     answer = report.split("\n\n")[1]
     for name in tuned:
-        assert re.search(rf"{name}[a-z ]*: it is right on ", answer)
+        assert re.search(rf"{name}[a-z ]*: {name} is right on ", answer)
         assert f"{name} answers " in answer
     assert (folder / "reports/cards/third_fine_tuned.md").is_file()
     summary = (folder / "reports/summary.txt").read_text(encoding="utf-8")
@@ -625,7 +627,7 @@ def test_a_single_tuned_model_is_compared_with_no_other(
     ("share", "words"),
     [
         (None, "as good as"),  # the predictions of the best tuned model
-        (0.95, "not told apart from"),
+        (0.95, "not clearly different from"),
         (0.999, "better than"),
         (0.4, "not as good as"),
     ],
@@ -683,10 +685,10 @@ def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
     assert "helped sentiment_fine_tuned" not in answer
     assert answer.startswith(
         "The accuracy of sentiment_fine_tuned rose with fine-tuning, but sentiment_fine_tuned is not "
-        "shown to be better than always answering the commonest label: it is right on 80.0% of 400 "
-        "test rows (macro-F1 .444), original_pretrained on "
+        "shown to be better than always answering the commonest label: sentiment_fine_tuned is right on "
+        "80.0% of 400 test rows (macro-F1 .444), original_pretrained on "
     )
-    assert "; the commonest label alone is right on 80.0% (macro-F1 .444)." in answer
+    assert "; always answering the commonest label is right on 80.0% (macro-F1 .444)." in answer
     assert "Fine-tuning helped mixed_fine_tuned: " in answer
 
 
@@ -751,5 +753,5 @@ def test_predictions_of_other_rows_are_refused(
     done = call_stage(folder, "compare")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        f"error: {path.relative_to(folder)}: other rows than the test split"
+        f"error: {path.relative_to(folder)}: its rows are not those of the test split"
     )

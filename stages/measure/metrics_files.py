@@ -8,7 +8,7 @@ from stats.confusion import METRICS
 from stats.estimate import Estimate
 from stats.verdicts import Kind
 
-# Of a language model's answers: these have an interval.
+# Attributes of `Answering` that are written with an interval.
 ANSWERING = (
     *("free", "shifted", "invalid", "bare_label", "hundred"),
     *("exact_seen", "exact_held_out", "forgotten"),
@@ -26,9 +26,9 @@ class PairNumbers(TypedDict):
 
 
 class PrimaryNumbers(PairNumbers):
-    """A primary comparison: its verdict, and p adjusted by Holm.
+    """A primary comparison: its verdict, and its p adjusted by Holm's method.
 
-    Against all free systems, the difference is the one to the nearest of them.
+    For a system against all free systems, the difference is against the best free system.
     """
 
     verdict: Kind
@@ -47,33 +47,33 @@ def compare_metrics(results: Results) -> CompareMetrics:
     """Every metric of every system, and every pair."""
     primary: dict[str, PrimaryNumbers] = {}
     for verdict in results.verdicts:
-        found = verdict.comparison
-        second = "every free system" if verdict.rivals else found.second
-        primary[f"{found.first} - {second}"] = {
+        comparison = verdict.comparison
+        second = "every free system" if verdict.rivals else comparison.second
+        primary[f"{comparison.first} - {second}"] = {
             "verdict": verdict.kind,
-            "difference": found.difference,
-            "low": found.low,
-            "high": found.high,
+            "difference": comparison.difference,
+            "low": comparison.low,
+            "high": comparison.high,
             "p": verdict.p,
         }
     return {
         "systems": {name: _numbers(metrics) for name, metrics in results.metrics.items()},
         "pairs": {
             f"{first} - {second}": {
-                "difference": found.difference,
-                "low": found.low,
-                "high": found.high,
+                "difference": comparison.difference,
+                "low": comparison.low,
+                "high": comparison.high,
             }
-            for (first, second), found in results.comparisons.items()
+            for (first, second), comparison in results.comparisons.items()
         },
         "primary": primary,
     }
 
 
 def systems_table(results: Results) -> dict[str, Any]:
-    """`compare_metrics` with a row a system, for git: DVC draws the accuracies of the rows.
+    """`compare_metrics` with `systems` as a list of rows, because DVC plots need rows.
 
-    A row also has n, the number of test rows, and of a language model `tokens_per_row`.
+    A row also contains n, the number of test rows, and for a language model `tokens_per_row`.
     """
     content = compare_metrics(results)
     rows = [
@@ -88,11 +88,12 @@ def systems_table(results: Results) -> dict[str, Any]:
 
 
 def headline_metrics(results: Results) -> dict[str, float]:
-    """The few numbers that DVC lists, flat: `mixed_acc`, `mixed_macro`, `mixed_forgot`.
+    """The few numbers that `dvc metrics` lists, in a flat mapping such as `mixed_acc`, `mixed_macro`.
 
-    Accuracy (acc) of the original, the encoders and the tuned systems. Of each tuned system also:
+    Accuracy (acc) of the original, the encoders and the tuned systems. For each tuned system also:
     macro-F1 (macro), share of free answers that contain no label (invalid), share of general answers
-    that are a bare label (bare), and nats a token more than the original (forgot).
+    that are a bare label (bare), and nats a token more than the original (forgot). Numbers are rounded
+    to 4 decimals; missing numbers are left out.
     """
     numbers: dict[str, float | None] = {}
     for system in results.systems:

@@ -15,10 +15,10 @@ COMMONEST = "majority"  # the baseline that always answers the commonest label
 
 @dataclass(frozen=True)
 class Results:
-    """What the pages show. `systems` are the declared systems that have predictions of these labels.
+    """The content of all pages. `systems`: the declared systems with predictions of these labels.
 
-    `comparisons`: every pair, in the systems' order. `verdicts`: of the primary comparisons. `accounts`:
-    the content of `metrics/train_*.json` by trained system.
+    `comparisons`: every pair, in the order of `systems`. `verdicts`: verdicts on the primary comparisons.
+    `accounts`: the content of `metrics/train_*.json` by trained system.
     """
 
     systems: Systems
@@ -32,7 +32,7 @@ class Results:
 
     @property
     def language_models(self) -> dict[str, Answering]:
-        """What was measured of the free answers of each language model."""
+        """The metrics of free answers, by language model."""
         return {
             name: metrics.answering
             for name, metrics in self.metrics.items()
@@ -55,13 +55,16 @@ class Results:
         raise KeyError((first, second))
 
     def against_commonest(self, name: str) -> Comparison | None:
-        """A system minus the baseline that always answers the commonest label; None without it."""
+        """A system minus the baseline that always answers the commonest label; None if it is missing."""
         return self.comparison(name, COMMONEST) if COMMONEST in self.metrics else None
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """The tuned systems under several training seeds: accuracies by seed, and verdicts over seeds."""
+    """The tuned systems under several training seeds.
+
+    `accuracy`: by system, in the order of `seeds`. `verdicts`: over seeds, on primary comparisons.
+    """
 
     seeds: Sequence[int]
     accuracy: Mapping[str, Sequence[float]]
@@ -70,9 +73,11 @@ class Trainings:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What people reach on these rows, and what share of the labels may be wrong.
+    """The accuracy of human raters on these rows, and the share of labels that may be wrong.
 
-    `noise`: by tuned system; `suspicious`: how many test rows are listed as suspicious.
+    `one_rater`, `panel`: see `stats.noise.one_rater` and `panel_ceiling`. `noise_bound`: upper bound for
+    training labels. `noise`: estimate for test labels, by tuned system. `suspicious`: number of test
+    rows that are listed as suspicious.
     """
 
     one_rater: Estimate | None

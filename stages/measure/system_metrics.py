@@ -1,4 +1,4 @@
-"""All that is measured of one system, from what it left in `predictions/`."""
+"""All metrics of one system, computed from its tables in `predictions/`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,11 +38,12 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Labelled:
-    """What the labelled test rows tell of any system.
+    """Metrics of any system on the labelled test rows.
 
-    `metrics`: every metric of `METRICS` by key. `absent_labels`: labels that no test row has; macro
-    averages leave these labels out. `probabilities` (n, K): the labels' probabilities, None where the
-    system has none. `by_agreement`: accuracy and number of rows by band of human agreement.
+    `scored` (n): the most likely label of each row. `metrics`: every metric of `METRICS` by key.
+    `absent_labels`: labels that no test row has; macro averages leave these labels out. `by_agreement`:
+    accuracy and number of rows by band of human agreement. `probabilities` (n, K): the labels'
+    probabilities, None for a system without probabilities. `bins`: reliability bins of these.
     """
 
     scored: list[str | None]
@@ -67,12 +68,16 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Answering:
-    """What a language model's answers tell besides.
+    """Further metrics of a language model's answers.
 
-    `free` is the accuracy of the free answers read strictly; `shifted` that of the scores moved by
-    `shift` nats a label, chosen on the validation rows. `nats` is the negative log-likelihood a token
-    of the answers that the free-form general rows have, `forgotten` its difference to the original's.
-    `ten` counts the instructions followed, of `n_ten`; `hundred` is their share, of `n_hundred`.
+    `free`: accuracy of the free answers, read strictly. `invalid`: share of free answers without a label.
+    `shift`: nats added to each label's score (K), chosen on the validation rows. `shifted`: accuracy with
+    these shifted scores. `wordings`: metrics of held-out templates (True) and templates in training.
+    `exact_seen`, `exact_held_out`: share of exact answers to tasks of families in training and held out.
+    `bare_label`: share of answers to general instructions that contain nothing but a label. `nats`:
+    negative log-likelihood a token of the reference answers to free-form general rows. `forgotten`: the
+    difference of `nats` to the original's. `ten`: the number of `n_ten` instructions that are followed.
+    `hundred`: the share of `n_hundred` further instructions that are followed.
     """
 
     tokens_per_row: float
@@ -95,30 +100,30 @@ class Answering:
 
 @dataclass(frozen=True)
 class SystemMetrics:
-    """Of one system: what its labels tell, and its answers where it is a language model."""
+    """All metrics of one system; `answering` is None unless the system is a language model."""
 
     labelled: Labelled
     answering: Answering | None
 
 
 def read_labelled(system: str, test: Rows) -> Rows:
-    """A system's predictions of the test rows; StudyError where they are of other rows."""
+    """A system's predictions of the test rows. Raises `StudyError` if they are for other rows."""
     path = PREDICTIONS / system / "labelled.parquet"
     rows: Rows = read_table(path, LABELLED_PREDICTIONS).to_pylist()
     if [(row["row_id"], row["label"]) for row in rows] != [
         (row["row_id"], row["label"]) for row in test
     ]:
-        raise StudyError(f"{path}: other rows than the test split's; run `dvc repro`")
+        raise StudyError(f"{path}: its rows are not those of the test split: run `dvc repro`")
     return rows
 
 
 def measure_labelled(
     rows: Rows, test: Rows, labels: Labels, confidence: float, seed: int
 ) -> Labelled:
-    """The figures of the most likely label."""
+    """The metrics of the most likely label."""
     expected, scored = [row["label"] for row in rows], [row["scored"] for row in rows]
-    right = _equal(scored, expected)
-    accuracy = share(right, confidence)
+    is_right = _equal(scored, expected)
+    accuracy = share(is_right, confidence)
     assert accuracy is not None
     metrics = bootstrap_intervals(expected, scored, labels, confidence, seed)
     probabilities = None
@@ -128,7 +133,7 @@ def measure_labelled(
         scored=scored,
         metrics={**metrics, "accuracy": accuracy},
         absent_labels=absent_labels(expected, labels),
-        by_agreement=accuracy_by_band([row["agreement"] for row in test], right, confidence),
+        by_agreement=accuracy_by_band([row["agreement"] for row in test], is_right, confidence),
         probabilities=probabilities,
         bins=[] if probabilities is None else reliability_bins(probabilities, expected, labels),
     )
@@ -144,7 +149,7 @@ def measure_answering(
     labels: Labels,
     confidence: float,
 ) -> Answering:
-    """The figures of a language model's answers, from all tables in its folder."""
+    """The metrics of a language model's answers, from all tables in its folder in `predictions/`."""
     folder = PREDICTIONS / system
     parsed = [row["parsed"] for row in rows]
     expected = [row["label"] for row in rows]
@@ -153,11 +158,11 @@ def measure_answering(
     shift = chosen_shift(
         [row["log_likelihoods"] for row in validation], [row["label"] for row in validation], labels
     )
-    moved = shifted([row["log_likelihoods"] for row in rows], shift, labels)
+    shifted_labels = shifted([row["log_likelihoods"] for row in rows], shift, labels)
     general = read_table(folder / "general.parquet", GENERAL_PREDICTIONS).to_pylist()
-    trained = {family.name for family in FAMILIES if not family.held_out}
+    families_in_training = {family.name for family in FAMILIES if not family.held_out}
     tasks = [row for row in general if row["family"] is not None]
-    bare = [
+    is_bare_label = [
         any(template.label_in(row["generated"], labels.names) for template in pool)
         for row in general
     ]
@@ -169,13 +174,15 @@ def measure_answering(
         invalid=_share([label is None for label in parsed], confidence),
         commonest_invalid=commonest_invalid([row["generated"] for row in rows], parsed),
         shift=shift,
-        shifted=_share(_equal(moved, expected), confidence),
+        shifted=_share(_equal(shifted_labels, expected), confidence),
         wordings=_wordings(folder, rows, pool, confidence),
-        exact_seen=share([row["exact"] for row in tasks if row["family"] in trained], confidence),
-        exact_held_out=share(
-            [row["exact"] for row in tasks if row["family"] not in trained], confidence
+        exact_seen=share(
+            [row["exact"] for row in tasks if row["family"] in families_in_training], confidence
         ),
-        bare_label=_share(bare, confidence),
+        exact_held_out=share(
+            [row["exact"] for row in tasks if row["family"] not in families_in_training], confidence
+        ),
+        bare_label=_share(is_bare_label, confidence),
         nats=nats,
         forgotten=forgotten,
         ten=sum(_followed(folder / "ten.parquet", ten)),
@@ -188,17 +195,20 @@ def measure_answering(
 def _wordings(
     folder: Path, rows: Rows, pool: Sequence[Template], confidence: float
 ) -> dict[bool, Wordings]:
-    """The rows of wordings.parquet in every wording: in all but their own there, in that here."""
-    others = read_table(folder / "wordings.parquet", SCORES).to_pylist()
-    chosen = {row["row_id"] for row in others}
-    asked = [*others, *(row for row in rows if row["row_id"] in chosen)]
+    """Metrics of the rows of wordings.parquet in every wording.
+
+    wordings.parquet contains these rows in every wording but their own, `rows` contains them in their
+    own wording.
+    """
+    in_other_wordings = read_table(folder / "wordings.parquet", SCORES).to_pylist()
+    row_ids = {row["row_id"] for row in in_other_wordings}
+    in_own_wording = [row for row in rows if row["row_id"] in row_ids]
     right: dict[str, dict[str, bool]] = {template.id: {} for template in pool}
-    for row in asked:
+    for row in [*in_other_wordings, *in_own_wording]:
         right[row["template"]][row["row_id"]] = row["scored"] == row["label"]
     held_out = {template.id for template in pool if template.held_out}
-    in_order = sorted(chosen)
     return by_wording(
-        {name: [each[row_id] for row_id in in_order] for name, each in right.items()},
+        {name: [by_id[row_id] for row_id in sorted(row_ids)] for name, by_id in right.items()},
         held_out,
         confidence,
     )
@@ -207,16 +217,20 @@ def _wordings(
 def _forgetting(
     folder: Path, original: Path, confidence: float
 ) -> tuple[float | None, Estimate | None]:
-    own, before = (
-        read_table(each / "likelihoods.parquet", LIKELIHOODS).to_pylist()
-        for each in (folder, original)
+    """Negative log-likelihood a token in nats, and its difference to the original's; (None, None) for
+    no row."""
+    own_rows, original_rows = (
+        read_table(place / "likelihoods.parquet", LIKELIHOODS).to_pylist()
+        for place in (folder, original)
     )
-    if not own:
+    if not own_rows:
         return None, None
-    tokens = [row["tokens"] for row in own]
-    spent, at_first = ([-row["log_likelihood"] for row in rows] for rows in (own, before))
-    change = ratio_difference_interval(spent, at_first, tokens, confidence)
-    return sum(spent) / sum(tokens), Estimate(*change)
+    tokens = [row["tokens"] for row in own_rows]
+    own_nats, original_nats = (
+        [-row["log_likelihood"] for row in rows] for rows in (own_rows, original_rows)
+    )
+    change = ratio_difference_interval(own_nats, original_nats, tokens, confidence)
+    return sum(own_nats) / sum(tokens), Estimate(*change)
 
 
 def _followed(path: Path, entries: Sequence[CheckedInstruction]) -> list[bool]:
@@ -225,10 +239,10 @@ def _followed(path: Path, entries: Sequence[CheckedInstruction]) -> list[bool]:
 
 
 def _equal(predicted: Sequence[str | None], expected: Sequence[str]) -> list[bool]:
-    return [guess == label for guess, label in zip(predicted, expected, strict=True)]
+    return [prediction == label for prediction, label in zip(predicted, expected, strict=True)]
 
 
 def _share(truths: Sequence[bool], confidence: float) -> Estimate:
-    found = share(truths, confidence)
-    assert found is not None
-    return found
+    estimate = share(truths, confidence)
+    assert estimate is not None
+    return estimate

@@ -1,4 +1,4 @@
-"""The sentences on a tuned system that the report and its card share."""
+"""The sentences on a trained system that are both in the report and on the system's card."""
 
 from measure.results import COMMONEST, Results
 from measure.system_metrics import Answering
@@ -9,30 +9,31 @@ ENCODER_LIMITS = "An encoder answers no other instruction, and a new label needs
 
 
 def gain_sentence(name: str, results: Results) -> str:
-    """Whether fine-tuning helped, beside the baseline that always answers the commonest label.
+    """Whether fine-tuning helped, with the accuracy of always answering the commonest label.
 
-    A system that gains accuracy without beating that baseline has learned nothing from the texts.
+    "Helped" needs more than a gain: a system that is no better than always answering the commonest
+    label has learned nothing from the texts.
     """
     original = results.systems.original.name
     verdict = results.verdict(name, original)
-    found, commonest = verdict.comparison, results.against_commonest(name)
+    comparison, commonest = verdict.comparison, results.against_commonest(name)
     gain = verdict.gain
     if verdict.kind == "better" and not beats_commonest(name, results):
         gain = (
             f"The accuracy of {name} rose with fine-tuning, but {name} is not shown to be better than "
             "always answering the commonest label"
         )
-    assert found.low is not None
-    assert found.high is not None
+    assert comparison.low is not None
+    assert comparison.high is not None
     sentence = (
-        f"{gain}: it is right on {percent(results.accuracy(name))} of {found.n:,} test rows (macro-F1 "
-        f"{_macro_f1(name, results)}), {original} on {percent(results.accuracy(original))} (macro-F1 "
-        f"{_macro_f1(original, results)}), a difference of {points(found.difference)} points "
-        f"[{points(found.low)}, {points(found.high)}]"
+        f"{gain}: {name} is right on {percent(results.accuracy(name))} of {comparison.n:,} test rows "
+        f"(macro-F1 {_macro_f1(name, results)}), {original} on {percent(results.accuracy(original))} "
+        f"(macro-F1 {_macro_f1(original, results)}), a difference of {points(comparison.difference)} "
+        f"points [{points(comparison.low)}, {points(comparison.high)}]"
     )
     if commonest is not None:
         sentence += (
-            f"; the commonest label alone is right on {percent(results.accuracy(COMMONEST))} "
+            f"; always answering the commonest label is right on {percent(results.accuracy(COMMONEST))} "
             f"(macro-F1 {_macro_f1(COMMONEST, results)})"
         )
     return f"{sentence}."
@@ -41,14 +42,19 @@ def gain_sentence(name: str, results: Results) -> str:
 def beats_commonest(name: str, results: Results) -> bool:
     """Whether a system is shown to be better than always answering the commonest label.
 
-    By the exact McNemar test, not adjusted. True where that baseline has no predictions.
+    By McNemar's exact test, not adjusted. True if that baseline has no predictions.
     """
-    found = results.against_commonest(name)
-    return found is None or (found.difference > 0 and found.p < 1 - results.confidence)
+    comparison = results.against_commonest(name)
+    if comparison is None:
+        return True
+    return comparison.difference > 0 and comparison.p < 1 - results.confidence
 
 
 def cost_clause(name: str, results: Results) -> str:
-    """Bare labels first: a model that has collapsed to its labels must never look improved."""
+    """What fine-tuning cost a tuned system on general instructions.
+
+    Bare labels come first: a model that answers everything with a label must not look improved.
+    """
     tuned, original = (
         results.language_models[system] for system in (name, results.systems.original.name)
     )
@@ -61,17 +67,17 @@ def cost_clause(name: str, results: Results) -> str:
         change = tuned.forgotten.value
         likely = "less" if change > 0 else "more"
         clause += (
-            f" and finds the general rows' own answers {likely} likely by {abs(change):.2f} nats "
-            "a token"
+            f" and finds the reference answers to general instructions {likely} likely by "
+            f"{abs(change):.2f} nats a token"
         )
     return clause
 
 
 def encoder_sentence(results: Results) -> str:
-    """Whether the encoder is as good as the best tuned language model, and what it costs; not adjusted.
+    """Whether the encoder is as good as the best tuned language model, and both models' sizes.
 
-    As good: the interval excludes that the language model is better by more than the margin. Empty
-    without an encoder.
+    By McNemar's exact test, not adjusted. "As good as": the test is not significant, and by the interval
+    the language model is not better by more than the margin. Empty if no encoder is declared.
     """
     encoders = results.systems.of_kind("encoder")
     if not encoders:
@@ -86,12 +92,12 @@ def encoder_sentence(results: Results) -> str:
     elif comparison.low >= -results.margin:
         verdict = "as good as"
     else:
-        verdict = "not told apart from"
+        verdict = "not clearly different from"
     return (
         f"{encoder.name}, {encoder.title}, is {verdict} the best tuned language model: right on "
         f"{percent(results.accuracy(encoder.name))}, {best} on {percent(results.accuracy(best))}, a "
         f"difference of {points(comparison.difference)} points [{points(comparison.low)}, "
-        f"{points(comparison.high)}] (exploratory, not adjusted). It has "
+        f"{points(comparison.high)}] (exploratory, not adjusted). {encoder.name} has "
         f"{_parameters(encoder.name, results)}; {best} has {_parameters(best, results)}. {ENCODER_LIMITS}"
     )
 

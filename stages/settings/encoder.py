@@ -1,4 +1,4 @@
-"""The section `encoder` of a profile without `encoder.base`: how the encoder is fine-tuned."""
+"""The section `encoder` of a profile, except `encoder.base`: how the encoder is fine-tuned."""
 
 from typing import Annotated, ClassVar
 
@@ -8,10 +8,10 @@ from settings.section import Count, Number, Section, Whole
 
 
 class EncoderTraining(Section):
-    """How the encoder is fine-tuned; `max_length` in tokens, `checkpoint_every` in steps.
+    """How the encoder is fine-tuned. `max_length` is in tokens, `checkpoint_every` in steps.
 
-    `UNTRACKED` settings retrain nothing. `base` is tracked by the stages that read `encoder.base`; the
-    training reads the model that these stages put in place.
+    A change of an `UNTRACKED` setting does not retrain the encoder by itself. `base` is tracked by the
+    stages that read `encoder.base`; the training depends on the model folder that these stages write.
     """
 
     UNTRACKED: ClassVar = ("base", "checkpoint_every")

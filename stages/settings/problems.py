@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 
 def described(model: type[BaseModel], problem: Any) -> str:
-    # pydantic's path holds the kind of a source ("files") after the source; the file does not.
+    """One entry of pydantic's `ValidationError.errors()` for `model`, as one line of text."""
+    # In pydantic's path, the kind ("files") follows the source; the YAML file has no such level.
     path = [
-        str(part) for at, part in enumerate(problem["loc"]) if not _is_kinded(problem["loc"][:at])
+        str(part) for at, part in enumerate(problem["loc"]) if not _has_kinds(problem["loc"][:at])
     ]
     key = ".".join(part if part.isprintable() else shown(part) for part in path)
     key = key or "(the whole file)"
@@ -19,21 +20,21 @@ def described(model: type[BaseModel], problem: Any) -> str:
         return f"{key} is missing"
     if problem["type"] == "extra_forbidden":
         allowed = _allowed(model, problem["loc"][:-1])
-        near = difflib.get_close_matches(path[-1], allowed, 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        return f"{key} is no setting; allowed here: {', '.join(allowed)}{meant}"
+        similar = difflib.get_close_matches(path[-1], allowed, 1)
+        hint = f"; did you mean {similar[0]}?" if similar else ""
+        return f"{key} is not a setting; allowed here: {', '.join(allowed)}{hint}"
     if problem["type"] == "union_tag_not_found":
         return f"{key}.kind is missing; allowed: {', '.join(_kinds(model, problem['loc']))}"
     if problem["type"] in ("model_type", "dict_type"):
         problem["msg"] = "Input should be a mapping"
     text = " ".join(problem["msg"].removeprefix("Value error, ").split())
     value = problem["input"]
-    told = "" if isinstance(value, dict | BaseModel) else f" = {shown(value)}"
-    return f"{key}{told}: {text}"
+    assignment = "" if isinstance(value, dict | BaseModel) else f" = {shown(value)}"
+    return f"{key}{assignment}: {text}"
 
 
-def _is_kinded(path: tuple[Any, ...]) -> bool:
-    """Whether a path as pydantic gives it names a section that has kinds."""
+def _has_kinds(path: tuple[Any, ...]) -> bool:
+    """Whether pydantic's path names a section with several kinds."""
     match path:
         case (
             ("base_model",)
@@ -46,13 +47,13 @@ def _is_kinded(path: tuple[Any, ...]) -> bool:
 
 
 def _allowed(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """The keys that may stand below `path`, a path as pydantic gives it."""
-    below = _models_below(model, path)
-    return list(dict.fromkeys(name for each in below for name in each.model_fields))
+    """The keys that are allowed in the section at pydantic's path."""
+    sections = _sections_at(model, path)
+    return list(dict.fromkeys(name for section in sections for name in section.model_fields))
 
 
 def _kinds(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    return [_kind_of(each) for each in _models_below(model, path)]
+    return [_kind_of(section) for section in _sections_at(model, path)]
 
 
 def _kind_of(model: type[BaseModel]) -> str:
@@ -60,20 +61,21 @@ def _kind_of(model: type[BaseModel]) -> str:
     return str(kind)
 
 
-def _models_below(model: type[BaseModel], path: tuple[Any, ...]) -> list[type[BaseModel]]:
-    models = [model]
+def _sections_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[type[BaseModel]]:
+    """The classes that the section at pydantic's path may have."""
+    sections = [model]
     for at, part in enumerate(path):
-        if _is_kinded(path[:at]):
-            models = [each for each in models if _kind_of(each) == part]
-        elif any(part in each.model_fields for each in models):
-            models = [
-                found
-                for each in models
-                if part in each.model_fields
-                for found in _models_in(each.model_fields[part].annotation)
+        if _has_kinds(path[:at]):
+            sections = [section for section in sections if _kind_of(section) == part]
+        elif any(part in section.model_fields for section in sections):
+            sections = [
+                inner
+                for section in sections
+                if part in section.model_fields
+                for inner in _models_in(section.model_fields[part].annotation)
             ]
-        # Else a place in a list or a key of a mapping: what stands there is of the same models.
-    return models
+        # Otherwise `part` is a place in a list or a key of a mapping: its values have the same classes.
+    return sections
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

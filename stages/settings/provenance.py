@@ -1,4 +1,4 @@
-"""How a model card names where rows or a base model come from."""
+"""Where rows or a base model come from, as model cards state it."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,11 @@ from settings.section import Package
 
 @dataclass(frozen=True)
 class Provenance:
-    """`name` pins rows or a model for people: package and hash, files and hashes, id and revision.
+    """The exact origin of rows or of a model.
 
-    `hub_id` is the id on the Hub, where the kind of source has one. `licence` is the SPDX id, where
-    the kind itself fixes the licence; other licences come from the profile's `origins`.
+    `name`: for people to read; package and hash, files and hashes, or id and revision. `hub_id`: the id
+    on the Hub, None if the source is not on the Hub. `licence`: the SPDX id if the kind of source
+    determines the licence; otherwise None, and the licence comes from the profile's `origins`.
     """
 
     name: str

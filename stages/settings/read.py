@@ -1,7 +1,7 @@
 """Every setting, typed: the only reader of `params.yaml` and `profiles/`.
 
-A stage names what it reads, `read_settings("seed", "mix", "evaluate.batch_size")`, and can reach
-nothing else. `make pipeline` writes the same names under the stage's `params` in `dvc.yaml`.
+A stage names its settings, as in `read_settings("seed", "mix", "evaluate.batch_size")`, and can read no
+other setting. `make pipeline` writes the same names under the stage's `params` in `dvc.yaml`.
 """
 
 from pathlib import Path
@@ -28,12 +28,12 @@ PROFILES = Path("profiles")
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def _names_systems(task: str) -> str:
-    systems_of(task)
+def _valid_task(task: str) -> str:
+    systems_of(task)  # raises for a task whose systems would have the same name twice
     return task
 
 
-Task = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_names_systems)]
+Task = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_valid_task)]
 
 
 class EncoderSettings(EncoderTraining):
@@ -57,9 +57,11 @@ class Profile(Section):
     @model_validator(mode="after")
     def _same_labels(self) -> Self:
         source = self.sources.labelled
-        for key in ("label_values", "bands"):
-            found = getattr(source, key)
-            labels = set(found.values()) if key == "label_values" else set(found)
+        labels_by_key = {
+            "label_values": set(source.label_values.values()),
+            "bands": set(source.bands),
+        }
+        for key, labels in labels_by_key.items():
             if labels and labels != set(self.labels.names):
                 raise ValueError(
                     f"sources.labelled.{key} names the labels {sorted(labels)}, "
@@ -68,17 +70,17 @@ class Profile(Section):
         return self
 
     @model_validator(mode="after")
-    def _origins_of_sources(self) -> Self:
+    def _one_origin_a_source(self) -> Self:
         if len(self.origins.general) > len(self.sources.general):
             raise ValueError(
                 f"origins.general has {len(self.origins.general)} entries, sources.general has "
-                f"{len(self.sources.general)}: give one entry for each source, in the same order"
+                f"{len(self.sources.general)}: write one entry for each source, in the same order"
             )
         return self
 
 
 class Settings:
-    """The sections that a stage asked for, as attributes, and no others."""
+    """The sections that a stage asked `read_settings` for, as attributes, and no other sections."""
 
     profile: str
     task: str
@@ -107,30 +109,33 @@ class Settings:
 
 
 def read_settings(*sections: str) -> Settings:
-    """Check all of `params.yaml` and of the profile it names, and return `sections` of them.
+    """Check all settings in `params.yaml` and in its profile, and return the settings in `sections`.
 
-    A section is a name ("train") or a single setting of one ("evaluate.batch_size"). Raises
-    `StudyError` for a file that is missing or no YAML, and for an unknown, missing or wrong setting,
-    with file, key, value and what is allowed.
+    An entry is a whole section ("train") or a single setting of a section ("evaluate.batch_size").
+    Raises `StudyError` for a file that is missing or is not YAML, and for a setting that is unknown,
+    missing or wrong. The message contains the file, the key, the value, and what is allowed.
     """
     params = _validated(PARAMS, Params)
     path = PROFILES / f"{params.profile}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(each.stem for each in PROFILES.glob("*.yaml") if each.is_file()))
-        raise StudyError(
-            f"{PARAMS}: profile = {params.profile!r}: no file {path}; there is {known}"
+        profiles = ", ".join(
+            sorted(file.stem for file in PROFILES.glob("*.yaml") if file.is_file())
         )
-    every = {**dict(params), **dict(_validated(path, Profile))}
-    values: dict[str, Any] = {name: every[name] for name in sections if "." not in name}
-    parts = dict.fromkeys(name.split(".")[0] for name in sections if "." in name)
-    for section in parts.keys() - values.keys():
+        raise StudyError(
+            f"{PARAMS}: profile = {params.profile!r}: no file {path}; existing profiles: {profiles}"
+        )
+    all_sections = {**dict(params), **dict(_validated(path, Profile))}
+    values: dict[str, Any] = {name: all_sections[name] for name in sections if "." not in name}
+    partial = dict.fromkeys(name.split(".")[0] for name in sections if "." in name)
+    for section in partial.keys() - values.keys():
         keys = [name.split(".")[1] for name in sections if name.startswith(f"{section}.")]
-        values[section] = _Part(section, {key: getattr(every[section], key) for key in keys})
+        settings = {key: getattr(all_sections[section], key) for key in keys}
+        values[section] = _PartialSection(section, settings)
     return Settings(values)
 
 
-class _Part:
-    """The settings of a section that a stage asked for one by one."""
+class _PartialSection:
+    """The settings of a section that a stage asked for one by one, as attributes."""
 
     def __init__(self, section: str, values: dict[str, Any]) -> None:
         self.__dict__.update(values)

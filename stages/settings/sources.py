@@ -1,4 +1,4 @@
-"""The section `sources` of a profile: where rows come from and what their columns mean."""
+"""The sections `sources` and `origins` of a profile: where rows come from, what their columns mean."""
 
 import re
 from collections.abc import Collection
@@ -24,7 +24,7 @@ from settings.section import (
 
 
 class Reading(Section):
-    """How a text file of rows is read. Parquet needs none of this."""
+    """How a text file of rows is read. Parquet files need none of these settings but `format`."""
 
     format: Literal["parquet", "csv", "jsonl"] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
@@ -34,39 +34,40 @@ class Reading(Section):
 
     @field_validator("delimiter")
     @classmethod
-    def _parts_fields(cls, delimiter: str | None) -> str | None:
+    def _separates_fields(cls, delimiter: str | None) -> str | None:
         if delimiter in ("\n", "\r", '"'):
-            raise ValueError("parts no fields: a line end or a quotation mark means something else")
+            raise ValueError("must not be a line end or a quotation mark")
         return delimiter
 
     @field_validator("encoding")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _known_encoding(cls, name: str) -> str:
         try:
             "".encode(name)
         except LookupError:
-            raise ValueError("is no encoding that Python knows (utf-8, latin-1, ...)") from None
+            raise ValueError("is not an encoding that Python knows (utf-8, latin-1, ...)") from None
         return name
 
 
 class Band(Section):
-    """The ratings that make a label: min <= rating <= max, either end open where null."""
+    """The ratings of a label: min <= rating <= max. An end that is null is open."""
 
     min: Number | None = None
     max: Number | None = None
 
     @model_validator(mode="after")
-    def _holds_something(self) -> Self:
+    def _not_empty(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min = {self.min:g} must not be above max = {self.max:g}")
         return self
 
     def holds(self, rating: float) -> bool:
+        """Whether the band contains `rating`."""
         return (self.min is None or rating >= self.min) and (self.max is None or rating <= self.max)
 
 
 class Ratings(Section):
-    """A second file with every single rater's rating, joined by a column of both files."""
+    """A second file with the rating of every single rater, joined by a column `id` of both files."""
 
     member: Annotated[list[str], Field(min_length=1)]
     header: Header
@@ -89,7 +90,7 @@ class PackageSource(Section):
 
 
 class FilesSource(Section):
-    """A split is a path, a pattern of paths, or the URL of a file that never changes."""
+    """Files. A split is a path, a pattern of paths, or the URL of a file that never changes."""
 
     kind: Literal["files"]
     splits: dict[Split, Annotated[str, Field(min_length=1)]]
@@ -98,8 +99,8 @@ class FilesSource(Section):
     expected_rows: dict[Split, Count] = {}
 
     @model_validator(mode="after")
-    def _fixed(self) -> Self:
-        _only_given(self.splits, sha256=self.sha256, expected_rows=self.expected_rows)
+    def _pinned_urls(self) -> Self:
+        _require_known_splits(self.splits, sha256=self.sha256, expected_rows=self.expected_rows)
         for split, place in self.splits.items():
             if "://" not in place:
                 continue
@@ -108,14 +109,14 @@ class FilesSource(Section):
                 raise ValueError(f"splits.{split} = {place!r}: a URL must begin with https://")
             if split not in self.sha256 and not re.search(r"/[0-9a-f]{40}/", url.path):
                 raise ValueError(
-                    f"splits.{split} = {place!r}: what stands there may change: name the file by a "
-                    f"commit hash of 40 hex digits instead of a branch, or give sha256.{split}"
+                    f"splits.{split} = {place!r}: the file at this URL may change: replace the branch by "
+                    f"a commit hash of 40 hex digits, or set sha256.{split}"
                 )
         return self
 
 
 class HubSource(Section):
-    """A dataset repository on the Hub; a split is a file of it, or a pattern (`data/train-*`)."""
+    """A dataset repository on the Hub. A split is a file or a pattern of files (`data/train-*`)."""
 
     kind: Literal["hub"]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$")]
@@ -125,20 +126,22 @@ class HubSource(Section):
     expected_rows: dict[Split, Count] = {}
 
     @model_validator(mode="after")
-    def _counted(self) -> Self:
-        _only_given(self.splits, expected_rows=self.expected_rows)
+    def _counts_of_splits(self) -> Self:
+        _require_known_splits(self.splits, expected_rows=self.expected_rows)
         return self
 
 
-def _only_given(splits: Collection[Split], **held: Collection[Split]) -> None:
-    """What is held of a split that is not there would be held of nothing."""
-    for key, named in held.items():
-        for split in named:
+def _require_known_splits(
+    splits: Collection[Split], **splits_by_setting: Collection[Split]
+) -> None:
+    """Raise `ValueError` if a setting names a split that `splits` does not contain."""
+    for setting, setting_splits in splits_by_setting.items():
+        for split in setting_splits:
             if split not in splits:
-                raise ValueError(f"{key} names {split}, splits does not")
+                raise ValueError(f"{setting} names {split}, but splits does not")
 
 
-def _splits_given(splits: dict[Split, Any]) -> None:
+def _require_train(splits: dict[Split, Any]) -> None:
     if "train" not in splits:
         raise ValueError("splits must name train")
 
@@ -151,12 +154,12 @@ class LabelledColumns(Section):
     @model_validator(mode="after")
     def _label_or_rating(self) -> Self:
         if (self.label is None) == (self.rating is None):
-            raise ValueError("give either label or rating")
+            raise ValueError("set either label or rating")
         return self
 
 
 class LabelledRows(Section):
-    """What the rows of a labelled source mean, how many are taken, and how they are split."""
+    """The labels of a labelled source's rows, the number of rows taken, and the shares of splits."""
 
     columns: LabelledColumns
     label_values: dict[Scalar, str] = {}
@@ -166,7 +169,7 @@ class LabelledRows(Section):
     take: Sizes = Sizes()
 
     @model_validator(mode="after")
-    def _meaning(self) -> Self:
+    def _labels_are_clear(self) -> Self:
         if self.columns.label is not None and not self.label_values:
             raise ValueError("columns.label needs label_values, {value in the file: label}")
         if self.columns.rating is not None and not self.bands:
@@ -181,20 +184,26 @@ class LabelledRows(Section):
 
 
 class _Labelled(LabelledRows):
-    splits: dict[Split, Any]  # as its source has them
+    splits: dict[Split, Any]  # the source's class defines the type of values
 
     @model_validator(mode="after")
-    def _splittable(self) -> Self:
+    def _every_split_once(self) -> Self:
         splits = self.splits
-        _splits_given(splits)
+        _require_train(splits)
         for split in ("validation", "test"):
-            if split not in splits and not getattr(self, f"{split}_share"):
-                raise ValueError(f"splits has no {split}: say {split}_share, the share split off")
-            if split in splits and getattr(self, f"{split}_share"):
-                raise ValueError(f"splits has a {split}: {split}_share would split off nothing")
+            _require_split_or_share(splits, split, getattr(self, f"{split}_share"))
         if (self.validation_share or 0) + (self.test_share or 0) >= 1:
             raise ValueError("validation_share and test_share together leave no row to train on")
         return self
+
+
+def _require_split_or_share(splits: dict[Split, Any], split: Split, share: float | None) -> None:
+    if split not in splits and not share:
+        raise ValueError(
+            f"splits has no {split}: set {split}_share, the share of rows to split off"
+        )
+    if split in splits and share:
+        raise ValueError(f"splits has {split}: {split}_share must be null")
 
 
 class LabelledPackage(PackageSource, _Labelled):
@@ -216,21 +225,18 @@ class GeneralColumns(Section):
 
 
 class GeneralRows(Section):
-    splits: dict[Split, Any]  # as its source has them
+    splits: dict[Split, Any]  # the source's class defines the type of values
     columns: GeneralColumns = GeneralColumns()
     test_share: Share | None = None
     take: Sizes = Sizes()
 
     @model_validator(mode="after")
-    def _splittable(self) -> Self:
+    def _every_split_once(self) -> Self:
         splits = self.splits
-        _splits_given(splits)
+        _require_train(splits)
         if "validation" in splits or self.take.validation:
-            raise ValueError("general instructions have the splits train and test alone")
-        if "test" not in splits and not self.test_share:
-            raise ValueError("splits has no test: say test_share, the share split off")
-        if "test" in splits and self.test_share:
-            raise ValueError("splits has a test: test_share would split off nothing")
+            raise ValueError("general instructions have only the splits train and test")
+        _require_split_or_share(splits, "test", self.test_share)
         return self
 
 
@@ -247,7 +253,7 @@ class GeneralHub(HubSource, GeneralRows):
 
 
 class TasksSource(Section):
-    """Small tasks made by program, whose one right answer a program can check."""
+    """Small tasks, written and checked by programs, with exactly one right answer."""
 
     kind: Literal["tasks"]
     train: Count
@@ -270,9 +276,10 @@ class Sources(Section):
 
 
 class Origins(Section):
-    """Whose rows and models a study uses: what the model cards state, and no stage computes with.
+    """Licence, page and citation of a study's rows and models, which only the model cards state.
 
-    `general` has an entry for each entry of `sources.general`, in the same order.
+    `general` contains one entry for each entry of `sources.general`, in the same order. The last entries
+    may be missing.
     """
 
     labelled: Origin = Origin()

@@ -24,7 +24,9 @@ class Mix(Section):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.general_rows is None) == (self.general_share is None):
-            raise ValueError("give either general_rows or general_share, and leave the other null")
+            raise ValueError(
+                "set either general_rows or general_share to a number, and the other to null"
+            )
         return self
 
 

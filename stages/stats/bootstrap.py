@@ -1,4 +1,4 @@
-"""Intervals of every metric by bootstrap over rows: one system, or two systems on the same rows."""
+"""Bootstrap intervals over rows, for every metric: of one system, or of two systems' difference."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from stats.estimate import Estimate
 from stats.intervals import paired_difference_interval
 from stats.paired import alone, right_rows
 
-FEWEST = 25  # differing rows: with fewer the bootstrap's interval covers too little
+FEWEST = 25  # differing rows; with fewer, the interval contains the true value too seldom
 REPLICATES = 10_000
 
-Metrics = dict[str, Estimate]  # by the keys of `METRICS`
+Metrics = dict[str, Estimate]  # the keys are those of `METRICS`
 Differences = Metrics
 
 
@@ -26,12 +26,13 @@ def bootstrap_differences(
     confidence: float,
     seed: int,
 ) -> Differences:
-    """First minus second of each metric, with its interval by paired bootstrap over rows (n).
+    """Each metric of the first system minus the second, with its paired bootstrap interval over rows (n).
 
-    10,000 resamples are drawn as counts of (label, first prediction, second prediction). Accuracy has
-    the score interval instead. A resample's macro averages run over the labels that occur in the
-    observed rows; a ratio without a case is 0. No interval where the predictions differ in fewer than
-    25 rows: the interval would cover too little (docs/statistics.md).
+    10,000 resamples are drawn as counts of (label, first prediction, second prediction). Accuracy is
+    the exception: its interval is `paired_difference_interval`. Macro averages of every resample run
+    over the labels that occur in the observed rows. A ratio with denominator 0 is 0. The interval is
+    None if the predictions differ in fewer than 25 rows, because it would contain the true value too
+    seldom (docs/statistics.md).
     """
     differences = percentile_differences(expected, first, second, labels, confidence, seed)
     counts = alone(right_rows(expected, first), right_rows(expected, second))
@@ -47,12 +48,19 @@ def percentile_differences(
     confidence: float,
     seed: int,
 ) -> Differences:
-    """The same with the bootstrap's percentile interval for accuracy too."""
-    of_first, of_second = (predicted_places(guesses, labels) for guesses in (first, second))
-    tables = _resampled(expected_places(expected, labels), of_first, of_second, labels, seed)
-    firsts, seconds = (metric_values(table, labels) for table in tables)
-    enough = confidence if (of_first != of_second).sum() >= FEWEST else None
-    return {key: _estimate(firsts[key] - seconds[key], enough) for key in firsts}
+    """As `bootstrap_differences`, but with the bootstrap's percentile interval for accuracy too."""
+    first_places, second_places = (predicted_places(names, labels) for names in (first, second))
+    tables = _resampled_tables(
+        expected_places(expected, labels), first_places, second_places, labels, seed
+    )
+    first_values, second_values = (metric_values(table, labels) for table in tables)
+    n_differing = int((first_places != second_places).sum())
+    return {
+        key: _estimate(
+            first_values[key] - second_values[key], confidence if n_differing >= FEWEST else None
+        )
+        for key in first_values
+    }
 
 
 def bootstrap_intervals(
@@ -62,37 +70,43 @@ def bootstrap_intervals(
     confidence: float,
     seed: int,
 ) -> Metrics:
-    """Each metric of one system with its percentile interval by bootstrap over rows (n)."""
-    guesses = predicted_places(predicted, labels)
-    table, _ = _resampled(expected_places(expected, labels), guesses, guesses, labels, seed)
+    """Each metric of one system, with its percentile interval by bootstrap over rows (n)."""
+    places = predicted_places(predicted, labels)
+    table, _ = _resampled_tables(expected_places(expected, labels), places, places, labels, seed)
     return {
         key: _estimate(values, confidence) for key, values in metric_values(table, labels).items()
     }
 
 
-def _resampled(
+def _resampled_tables(
     expected: NDArray[np.int64],
     first: NDArray[np.int64],
     second: NDArray[np.int64],
     labels: Labels,
     seed: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Confusion counts of both systems (1 + REPLICATES, K, K + 1): the observed rows come first."""
+    """Confusion counts of both systems, each (1 + REPLICATES, K, K + 1); table 0 is the observed rows.
+
+    `expected`, `first`, `second`: places of labels (n).
+    """
     k = len(labels.names)
     cells, counts = np.unique(np.stack([expected, first, second], 1), axis=0, return_counts=True)
     n = len(expected)
     draws = np.random.default_rng(seed).multinomial(n, counts / n, size=REPLICATES)
     draws = np.concatenate([counts[None], draws])
     tables = []
-    for guesses in (1, 2):
-        place = cells[:, 0] * (k + 1) + cells[:, guesses]
+    for column in (1, 2):  # of `cells`: first system, second system
+        place = cells[:, 0] * (k + 1) + cells[:, column]
         table = draws @ np.eye(k * (k + 1), dtype=np.int64)[place]
         tables.append(table.reshape(-1, k, k + 1))
     return tables[0], tables[1]
 
 
 def _estimate(values: NDArray[np.float64], confidence: float | None) -> Estimate:
-    """The first value, and the percentiles of the others."""
+    """The observed value, which is the first, with an interval from the percentiles of the resamples.
+
+    No interval if `confidence` is None.
+    """
     observed = float(values[0])
     if confidence is None:
         return Estimate(observed, None, None)

@@ -1,4 +1,4 @@
-"""Logistic regressions that stand beside the language models: on TF-IDF, on hidden states."""
+"""Logistic regressions to compare language models with: on TF-IDF, and on hidden states."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 
 def tfidf_classifier() -> Any:
-    """Of texts: logistic regression on TF-IDF of words and word pairs."""
+    """A classifier of texts: logistic regression on TF-IDF of words and word pairs."""
     return make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
         LogisticRegression(C=10, max_iter=1000),
@@ -20,7 +20,10 @@ def tfidf_classifier() -> Any:
 
 
 def state_classifier() -> Any:
-    """Of hidden states (n, H): logistic regression, its penalty chosen by 3-fold cross-validation."""
+    """A classifier of hidden states (n, H): logistic regression on standardised states.
+
+    Cross-validation with 3 folds chooses the penalty.
+    """
     return make_pipeline(
         StandardScaler(),
         LogisticRegressionCV(
@@ -35,12 +38,12 @@ def state_classifier() -> Any:
 
 
 def log_probabilities(model: Any, rows: Any, labels: Sequence[str]) -> NDArray[np.float64]:
-    """What a fitted classifier gives each label, in nats: (n, K) in the order of `labels`.
+    """Log-probabilities of the labels by a fitted classifier, in nats: (n, K) in the order of `labels`.
 
-    A label that it never saw gets the least that a number can hold.
+    A label without training rows gets the log of the smallest positive normal float.
     """
-    known = np.log(np.clip(model.predict_proba(rows), np.finfo(float).tiny, 1))
-    found = np.full((len(known), len(labels)), np.log(np.finfo(float).tiny))
-    for at, name in enumerate(model.classes_):
-        found[:, labels.index(name)] = known[:, at]
-    return found
+    fitted = np.log(np.clip(model.predict_proba(rows), np.finfo(float).tiny, 1))
+    logs = np.full((len(fitted), len(labels)), np.log(np.finfo(float).tiny))
+    for column, name in enumerate(model.classes_):
+        logs[:, labels.index(name)] = fitted[:, column]
+    return logs

@@ -1,4 +1,4 @@
-"""Confusion counts of predicted labels, and every metric of them: `METRICS` is the one list."""
+"""Confusion counts of predicted labels, and the metrics from these counts, listed in `METRICS`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ Values = NDArray[np.float64]
 class Confusion:
     """R tables of counts (R, K, K + 1): expected label by predicted label, in the order of `names`.
 
-    The last column counts predictions that are no label; they are wrong for every metric. A ratio
-    without a case is 0. Macro averages run over the labels that occur as expected label in at least
-    one table: resamples stacked with the observed table share the observed table's labels.
+    The last column counts predictions that are not a label. Every metric counts them as wrong. A ratio
+    with denominator 0 is 0. Macro averages run over the labels that occur as expected label in at least
+    one of the tables. Resamples are stacked with the observed table, so they use its labels.
     """
 
     counts: NDArray[Any]
@@ -38,7 +38,7 @@ class Confusion:
 
     @cached_property
     def predicted(self) -> Values:
-        """Rows by predicted label (R, K + 1); the last column is predictions that are no label."""
+        """Rows by predicted label (R, K + 1); the last column counts predictions that are not a label."""
         return self.counts.sum(1).astype(float)
 
     @cached_property
@@ -57,15 +57,15 @@ class Confusion:
         return _ratio(2 * self.hits, self.expected + self.predicted[:, :-1])
 
     def macro(self, by_label: Values) -> Values:
-        """The mean (R) of values by label (R, K) over the labels that occur; 0 where none occurs."""
+        """The mean (R) of values by label (R, K) over the labels that occur; 0 if no label occurs."""
         occurs = self.expected.any(0)
         if not occurs.any():
             return np.zeros(len(by_label))
-        # In C order the sum runs over labels as for a single table: the same float.
+        # In C order, the labels are summed in the same order as for a single table: the same float.
         return np.ascontiguousarray(by_label[:, occurs]).mean(1)
 
     def of_positive(self, by_label: Values) -> Values:
-        """With two labels the positive label's values (R), with more labels the macro average."""
+        """The positive label's values (R) if there are two labels, else the macro average (R)."""
         if len(self.names) == 2:
             return by_label[:, self.names.index(self.positive)]
         return self.macro(by_label)
@@ -75,9 +75,9 @@ class Confusion:
         return _ratio(self.hits.sum(1), self.expected.sum(1))
 
     def matthews(self) -> Values:
-        """Matthews correlation (R) for K labels, R_k of Gorodkin (2004); 0 where undefined.
+        """Matthews correlation (R) for K labels: R_k of Gorodkin (2004); 0 where it is undefined.
 
-        Undefined: all expected labels are equal, or all predictions are.
+        It is undefined if all expected labels are equal, or if all predictions are equal.
         """
         total = self.expected.sum(1)
         agreement = self.hits.sum(1) * total - (self.expected * self.predicted[:, :-1]).sum(1)
@@ -88,9 +88,9 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: key in metrics files, heading in tables, the function, and which table shows it.
+    """A metric: its key in metrics files, its heading in tables, and the function that computes it.
 
-    `is_main`: the metric is a column of the results table. All others are "further metrics".
+    `is_main`: the metric is a column of the results table. Other metrics are "further metrics".
     """
 
     key: str
@@ -122,7 +122,7 @@ METRICS = (
 
 
 def metric_values(counts: NDArray[Any], labels: Labels) -> dict[str, Values]:
-    """Every metric's key with its value for each table of counts (R, K, K + 1): {key: (R)}."""
+    """Every metric of R tables of counts (R, K, K + 1): {metric's key: values (R)}."""
     confusion = Confusion(counts, labels.names, labels.positive)
     return {metric.key: metric.compute(confusion) for metric in METRICS}
 
@@ -130,9 +130,9 @@ def metric_values(counts: NDArray[Any], labels: Labels) -> dict[str, Values]:
 def classification_metrics(
     expected: Sequence[str], predicted: Sequence[str | None], labels: Labels
 ) -> dict[str, float | int]:
-    """Every metric of one system's predictions (n), and `n`.
+    """Every metric of one system's predictions (n), and the number of rows as `n`.
 
-    Raises ValueError where the lengths differ, KeyError for an expected label that is not in `labels`.
+    Raises ValueError if the lengths differ, KeyError for an expected label that is not in `labels`.
     """
     values = metric_values(confusion_counts(expected, predicted, labels)[None], labels)
     return {**{key: float(value[0]) for key, value in values.items()}, "n": len(expected)}
@@ -143,7 +143,7 @@ def confusion_counts(
 ) -> NDArray[np.int64]:
     """Rows (n) counted by expected label and predicted label (K, K + 1).
 
-    Raises ValueError where the lengths differ, KeyError for an expected label that is not in `labels`.
+    Raises ValueError if the lengths differ, KeyError for an expected label that is not in `labels`.
     """
     if len(expected) != len(predicted):
         raise ValueError(f"{len(expected)} expected labels, {len(predicted)} predictions")
@@ -153,22 +153,22 @@ def confusion_counts(
 
 
 def expected_places(expected: Sequence[str], labels: Labels) -> NDArray[np.int64]:
-    """The place of each row's expected label among `labels` (n). Raises KeyError for another label."""
+    """The place of each row's expected label in `labels` (n). Raises KeyError for an unknown label."""
     places = {name: place for place, name in enumerate(labels.names)}
     return np.array([places[name] for name in expected], np.int64)
 
 
 def predicted_places(predicted: Sequence[str | None], labels: Labels) -> NDArray[np.int64]:
-    """The place of each row's predicted label among `labels` (n); K for a prediction that is no label."""
+    """The place of each row's predicted label in `labels` (n); K for a prediction that is not a label."""
     places: dict[str | None, int] = {name: place for place, name in enumerate(labels.names)}
     return np.array([places.get(name, len(places)) for name in predicted], np.int64)
 
 
 def absent_labels(expected: Sequence[str], labels: Labels) -> list[str]:
-    """The labels that no row has as expected label, in order: macro averages leave these labels out."""
+    """The labels, in order, that are the expected label of no row. Macro averages leave them out."""
     occurring = set(expected)
     return [name for name in labels.names if name not in occurring]
 
 
-def _ratio(part: Values, whole: Values) -> Values:
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)
+def _ratio(numerator: Values, denominator: Values) -> Values:
+    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)

@@ -1,4 +1,4 @@
-"""A figure with its interval."""
+"""A number with its confidence interval."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from stats.intervals import wilson_interval
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its confidence interval; None where there is no interval to give."""
+    """A value and both ends of its confidence interval; the ends are None if there is no interval."""
 
     value: float
     low: float | None
@@ -19,15 +19,18 @@ class Estimate(NamedTuple):
 
 
 def share(truths: Sequence[bool], confidence: float) -> Estimate | None:
-    """The share that is true, with Wilson's interval; None of nothing."""
+    """The share of true values, with Wilson's interval; None if `truths` is empty."""
     if not truths:
         return None
-    right = sum(truths)
-    return Estimate(right / len(truths), *wilson_interval(right, len(truths), confidence))
+    n_true = sum(truths)
+    return Estimate(n_true / len(truths), *wilson_interval(n_true, len(truths), confidence))
 
 
 def mean_share(shares: ArrayLike, confidence: float) -> Estimate:
-    """The mean of shares of rows (n), with Student's interval over the rows, inside 0 and 1."""
+    """The mean of one share a row (n), with Student's t interval over rows, cut at 0 and 1.
+
+    A single row has no interval.
+    """
     values = np.asarray(shares, float)
     n, mean = len(values), float(values.mean())
     if n < 2:

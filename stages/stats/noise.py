@@ -1,4 +1,4 @@
-"""How many labels may be wrong: bounds, estimates, suspicious rows, and what raters' doubt allows."""
+"""How many labels may be wrong, which rows are suspicious, and how accurate human raters are."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,119 +17,136 @@ from stats.classifiers import log_probabilities, tfidf_classifier
 from stats.estimate import Estimate, mean_share, share
 
 FOLDS = 5
-TOO_MANY = 0.2  # a model that disagrees with more of the labels cannot tell its errors from theirs
-TEMPERATURE_DOUBT = 0.15  # standard deviation of the log: within a third of 1 for 95%
+# A model that disagrees with more of the labels cannot separate its own errors from label errors.
+MAX_DISAGREEMENT = 0.2
+# Prior standard deviation of the log temperature: 95% of temperatures are between 0.74 and 1.34.
+LOG_TEMPERATURE_SD = 0.15
 
 
 def noise_bound(
     texts: Sequence[str], expected: Sequence[str], labels: Labels, seed: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """An upper bound of the share of wrong labels, and each row's label probabilities, (n, K).
+    """An upper bound of the share of wrong labels, and the label probabilities (n, K) behind it.
 
-    The share of rows whose label is not the one that logistic regression on TF-IDF finds without
-    having seen the row. A model that is wrong on a share e of the rows, apart from what is wrong
-    with the labels, disagrees on noise + e (1 - 2 noise): never less than the noise while that is
-    below a half. Its own errors count in it, so most of the bound is usually theirs.
+    The bound is the share of labels that differ from the prediction of a logistic regression on TF-IDF
+    in cross-validation. Suppose that a model errs on a share e of the rows, independently of label
+    errors. Then it disagrees with a share noise + e (1 - 2 noise) of the labels, which is at least the
+    noise if the noise is below one half. The bound includes the model's own errors, which are usually
+    most of it.
+
+    Raises `StudyError` if fewer than two labels have two rows.
     """
-    if sum(n >= 2 for n in Counter(expected).values()) < 2:
-        raise StudyError("train: two labels with two rows each are needed; give it more rows")
-    parts = min(FOLDS, max(Counter(expected).values()))
-    folds = StratifiedKFold(parts, shuffle=True, random_state=seed)
-    found = np.empty((len(texts), len(labels.names)))
-    for seen, unseen in folds.split(texts, expected):
-        model = tfidf_classifier().fit([texts[at] for at in seen], [expected[at] for at in seen])
-        rows = [texts[at] for at in unseen]
-        found[unseen] = np.exp(log_probabilities(model, rows, labels.names))
-    return float((found.argmax(1) != _places(expected, labels)).mean()), found
+    rows_by_label = Counter(expected)
+    if sum(n >= 2 for n in rows_by_label.values()) < 2:
+        raise StudyError("train: at least two labels with two rows each are needed: add more rows")
+    n_folds = min(FOLDS, max(rows_by_label.values()))
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    probabilities = np.empty((len(texts), len(labels.names)))
+    for train, test in folds.split(texts, expected):
+        model = tfidf_classifier().fit([texts[at] for at in train], [expected[at] for at in train])
+        test_texts = [texts[at] for at in test]
+        probabilities[test] = np.exp(log_probabilities(model, test_texts, labels.names))
+    disagrees = probabilities.argmax(1) != _label_places(expected, labels)
+    return float(disagrees.mean()), probabilities
 
 
 def estimated_noise(
     probabilities: ArrayLike, expected: Sequence[str], labels: Labels, confidence: float
 ) -> Estimate | None:
-    """The share of wrong labels that the model's confident disagreements with them tell, (n, K).
+    """The share of wrong labels, estimated from a model's confident disagreements, (n, K).
 
-    Confident learning (Northcutt, Jiang, Chuang 2021) counts confident disagreements and so the
-    model's own confident errors too. Here the two are told apart by likelihood: a row's true label
-    has the model's probabilities at a temperature, and a label k is wrong with a rate of its own,
-    then any other alike: P(given) = sum over k of q_k T_k,given (the forward model of Patrini et
-    al. 2017). Errors become rare where the model is sure, wrong labels do not. Temperature and
-    rates are fitted to these rows together; the temperature, of a model that was trained by
-    likelihood, is expected near 1 (log-normal). The interval is of the likelihood's ratio with the
-    temperature free.
+    Confident learning (Northcutt, Jiang, Chuang 2021) counts all confident disagreements, which include
+    the model's own confident errors. Here a likelihood separates model errors from label errors. The
+    true label has the model's probabilities q at some temperature. A true label k is recorded wrongly
+    at a rate of its own, as every other label with equal probability: P(recorded) = sum over k of
+    q_k T_k,recorded (the forward model of Patrini et al. 2017). Where the model is confident, model
+    errors are rare, but label errors are not.
 
-    It takes a label's being wrong to have nothing to do with the text: what is wrong on the rows
-    that the model finds hard is not seen. None where the model disagrees with more than a fifth of
-    the labels: it is too weak to tell, or they are too wrong.
+    Temperature and rates are fitted to these rows together. The temperature has a log-normal prior
+    around 1, because the model was trained by likelihood. The interval is that of the likelihood ratio,
+    without the prior.
+
+    The model of label errors ignores the text, so label errors on rows that are hard for the model are
+    mostly missed. None if there is no row, or if the model disagrees with more than a fifth of the
+    labels: then the model is too weak, or the labels are too often wrong.
     """
-    found = np.asarray(probabilities, float).reshape(-1, len(labels.names))
-    given, (n, k) = _places(expected, labels), found.shape
-    if not n or (found.argmax(1) != given).mean() > TOO_MANY:
+    model_probabilities = np.asarray(probabilities, float).reshape(-1, len(labels.names))
+    recorded, (n, k) = _label_places(expected, labels), model_probabilities.shape
+    if not n or (model_probabilities.argmax(1) != recorded).mean() > MAX_DISAGREEMENT:
         return None
-    logs = np.log(np.clip(found, np.finfo(float).tiny, 1))
+    logs = np.log(np.clip(model_probabilities, np.finfo(float).tiny, 1))
 
-    def fitted(at: NDArray[np.float64]) -> tuple[float, float]:
-        """Log of 1 / temperature and K rates -> the share of wrong labels, and the likelihood."""
-        rates, true = at[1:], softmax(np.exp(at[0]) * logs, axis=1)
-        kept = true[np.arange(n), given]
-        moved = (true @ rates - kept * rates[given]) / (k - 1)
-        seen = np.clip(kept * (1 - rates[given]) + moved, np.finfo(float).tiny, 1)
-        return float(true.mean(0) @ rates), float(np.log(seen).sum())
+    def noise_and_log_likelihood(parameters: NDArray[np.float64]) -> tuple[float, float]:
+        """`parameters`: log of 1 / temperature, then K error rates."""
+        rates, p_true = parameters[1:], softmax(np.exp(parameters[0]) * logs, axis=1)
+        p_recorded_is_true = p_true[np.arange(n), recorded]
+        p_other_recorded_so = (p_true @ rates - p_recorded_is_true * rates[recorded]) / (k - 1)
+        p_recorded = p_recorded_is_true * (1 - rates[recorded]) + p_other_recorded_so
+        p_recorded = np.clip(p_recorded, np.finfo(float).tiny, 1)
+        return float(p_true.mean(0) @ rates), float(np.log(p_recorded).sum())
 
-    def unlikely(at: NDArray[np.float64], doubt: float) -> float:
-        return -fitted(at)[1] + (at[0] / doubt) ** 2 / 2
+    def loss(parameters: NDArray[np.float64], prior_sd: float) -> float:
+        log_likelihood = noise_and_log_likelihood(parameters)[1]
+        return -log_likelihood + (parameters[0] / prior_sd) ** 2 / 2
 
-    bounds = [(-3.0, 3.0)] + [(0.0, 1 - 1 / k)] * k  # beyond, a label would say less than chance
-    best = minimize(unlikely, [0.0] + [0.03] * k, (TEMPERATURE_DOUBT,), "L-BFGS-B", bounds=bounds)
-    free = minimize(unlikely, best.x, (np.inf,), "L-BFGS-B", bounds=bounds)
-    limit = free.fun + chi2.ppf(confidence, 1) / 2
-    likely = {"type": "ineq", "fun": lambda at: limit - unlikely(at, np.inf)}
-    value = fitted(best.x)[0]
+    # With an error rate above 1 - 1 / K, a label would be worse than a random label.
+    bounds = [(-3.0, 3.0)] + [(0.0, 1 - 1 / k)] * k
+    best = minimize(loss, [0.0] + [0.03] * k, (LOG_TEMPERATURE_SD,), "L-BFGS-B", bounds=bounds)
+    without_prior = minimize(loss, best.x, (np.inf,), "L-BFGS-B", bounds=bounds)
+    limit = without_prior.fun + chi2.ppf(confidence, 1) / 2
+    within_limit = {"type": "ineq", "fun": lambda parameters: limit - loss(parameters, np.inf)}
+    value = noise_and_log_likelihood(best.x)[0]
     ends = [
         minimize(
-            lambda at, sign=sign: sign * fitted(at)[0],
-            free.x,
+            lambda parameters, sign=sign: sign * noise_and_log_likelihood(parameters)[0],
+            without_prior.x,
             method="SLSQP",
             bounds=bounds,
-            constraints=likely,
+            constraints=within_limit,
             options={"maxiter": 500},
         )
         for sign in (1, -1)
     ]
     if not all(end.success for end in ends):
         return Estimate(value, None, None)
-    low, high = (fitted(end.x)[0] for end in ends)
+    low, high = (noise_and_log_likelihood(end.x)[0] for end in ends)
     return Estimate(value, min(low, value), max(high, value))
 
 
 def most_suspicious(
     probabilities: Sequence[ArrayLike], expected: Sequence[str], labels: Labels, count: int = 50
 ) -> list[int]:
-    """Places of the rows whose label the models believe least, the most suspicious first.
+    """Places of the `count` rows whose labels are the least probable, least probable first.
 
-    `probabilities` are the models', each (n, K); the given label's are averaged. Ties by place.
+    `probabilities`: one array (n, K) a model. The probability of a row's label is averaged over models.
+    Equal probabilities are in order of place.
     """
-    given = _places(expected, labels)
-    belief = np.mean([np.asarray(each)[np.arange(len(given)), given] for each in probabilities], 0)
-    return [int(at) for at in np.argsort(belief, kind="stable")[:count]]
+    recorded = _label_places(expected, labels)
+    rows = np.arange(len(recorded))
+    p_recorded = np.mean([np.asarray(model)[rows, recorded] for model in probabilities], 0)
+    return [int(at) for at in np.argsort(p_recorded, kind="stable")[:count]]
 
 
-# --- what people reach ---------------------------------------------------------------------------
+# --- the accuracy of human raters ----------------------------------------------------------------
 
 
 def one_rater(agreement: Sequence[float | None], confidence: float) -> Estimate | None:
-    """The share of rows where one human rater, neutral ones aside, would name the label.
+    """The share of rows to which one human rater who is not neutral would give the label.
 
-    The mean agreement of the rows where it is known, with Student's interval over rows, inside 0
-    and 1; None where it is nowhere known.
+    It is the mean agreement of the rows with known agreement, with Student's t interval over rows, cut
+    at 0 and 1. None if no row has a known agreement.
     """
-    known = [each for each in agreement if each is not None]
+    known = [value for value in agreement if value is not None]
     return mean_share(known, confidence) if known else None
 
 
 def accuracy_by_band(
     agreement: Sequence[float | None], right: Sequence[bool], confidence: float
 ) -> dict[str, tuple[Estimate | None, int]]:
-    """Band of human agreement -> accuracy with Wilson's interval and n; .8 and .95 are in between."""
+    """Accuracy with Wilson's interval, and n, by band of human agreement.
+
+    Agreements of exactly .8 and .95 are in the middle band. Rows without agreement are in no band.
+    """
     bands: dict[str, list[bool]] = {"below .8": [], ".8 to .95": [], "above .95": []}
     for agreed, is_right in zip(agreement, right, strict=True):
         if agreed is not None:
@@ -140,14 +157,14 @@ def accuracy_by_band(
 
 
 def panel_ceiling(turned: Sequence[float | None]) -> float | None:
-    """The accuracy that the raters' disagreement allows at most: the mean of 1 - turned.
+    """The highest accuracy that the raters' disagreement allows: the mean of 1 - turned.
 
-    `turned` is each row's share of resampled panels of raters that name another label; None where
-    it is nowhere known.
+    `turned`: for each row, the share of resampled panels of raters with another label. The result is
+    None if no row has a known share.
     """
-    known = [1 - each for each in turned if each is not None]
+    known = [1 - share_turned for share_turned in turned if share_turned is not None]
     return float(np.mean(known)) if known else None
 
 
-def _places(expected: Sequence[str], labels: Labels) -> NDArray[np.int_]:
+def _label_places(expected: Sequence[str], labels: Labels) -> NDArray[np.int_]:
     return np.array([labels.names.index(label) for label in expected], int)

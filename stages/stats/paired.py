@@ -10,20 +10,20 @@ from statsmodels.stats.multitest import multipletests
 
 
 def right_rows(expected: Sequence[str], predicted: Sequence[str | None]) -> NDArray[np.bool_]:
-    """Which rows (n) a system predicts correctly; a null prediction is wrong."""
+    """Whether a system predicts each row correctly (n); the prediction None is wrong."""
     return np.array(
-        [guess == label for guess, label in zip(predicted, expected, strict=True)], bool
+        [prediction == label for prediction, label in zip(predicted, expected, strict=True)], bool
     )
 
 
 def alone(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int]:
-    """How many rows only the first system predicts correctly, and how many only the second."""
+    """The number of rows that only the first, and that only the second system predicts correctly."""
     return int((first & ~second).sum()), int((second & ~first).sum())
 
 
-@cache  # simulations ask for the same counts many thousand times
+@cache  # simulations repeat the same counts many thousand times
 def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """The two-sided p value of McNemar's exact test (McNemar 1947); 1 where no row differs."""
+    """The two-sided p value of McNemar's exact test (McNemar 1947); 1 if no row differs."""
     return float(mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
 
 

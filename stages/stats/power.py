@@ -1,4 +1,4 @@
-"""What a test set can show: the power of McNemar's exact test, and the smallest difference it finds."""
+"""The power of McNemar's exact test, and the smallest difference that a test set can detect."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -6,29 +6,31 @@ from scipy.stats import binom
 
 
 def power(n: int, discordance: float, difference: float, alpha: float = 0.05) -> float:
-    """How often McNemar's exact test of n rows finds a true difference of accuracy.
+    """The probability that McNemar's exact test on n rows detects a true difference of accuracy.
 
-    `discordance` is the share of rows that one system alone gets right, at least `difference`. Exact:
-    over the number of such rows, binomial of n, and over how they fall between the systems.
+    `discordance` is the share of rows that exactly one of the two systems predicts correctly; it must be
+    at least `difference`. The result is exact. It sums over the number of discordant rows (binomial)
+    and over their division between the two systems (binomial).
     """
     counts = np.arange(
         int(binom.ppf(1e-12, n, discordance)), int(binom.isf(1e-12, n, discordance)) + 1
     )
-    most = binom.ppf(alpha / 2, counts, 0.5)  # the largest lesser count that is significant
-    most = np.where(2 * binom.cdf(most, counts, 0.5) > alpha, most - 1, most)
+    # The largest count of the system with fewer such rows at which the test is significant.
+    critical = binom.ppf(alpha / 2, counts, 0.5)
+    critical = np.where(2 * binom.cdf(critical, counts, 0.5) > alpha, critical - 1, critical)
     share = (1 + difference / discordance) / 2
-    found = binom.cdf(most, counts, share) + binom.cdf(most, counts, 1 - share)
-    found = np.where(most < 0, 0.0, np.minimum(found, 1.0))
-    return float((binom.pmf(counts, n, discordance) * found).sum())
+    p_detected = binom.cdf(critical, counts, share) + binom.cdf(critical, counts, 1 - share)
+    p_detected = np.where(critical < 0, 0.0, np.minimum(p_detected, 1.0))
+    return float((binom.pmf(counts, n, discordance) * p_detected).sum())
 
 
 def smallest_difference(
     n: int, discordance: float, alpha: float = 0.05, wanted: float = 0.8
 ) -> float | None:
-    """The smallest true difference of accuracy that the exact test finds with power `wanted`.
+    """The smallest true difference of accuracy that the exact test detects with power `wanted`.
 
-    Of systems that differ on `discordance` of the rows; where that is too few to show any difference,
-    of systems that differ on just as many rows as the difference takes. None where n is too small.
+    The systems differ on a share `discordance` of the rows. If this share is too small to detect any
+    difference, it is raised until it equals the smallest detectable difference. None if n is too small.
     """
     if not n or power(n, 1, 1, alpha) < wanted:
         return None

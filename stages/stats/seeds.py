@@ -1,4 +1,4 @@
-"""Training is random too: verdicts over several training seeds, by the rule of `stats.verdicts`."""
+"""Comparisons over several training seeds, because training is random too."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -14,35 +14,37 @@ Right = NDArray[np.bool_]
 
 
 def over_seeds(values: ArrayLike, confidence: float) -> tuple[Estimate, float]:
-    """The mean of values (S, n) over S seeds and n rows, with its interval, and p of a mean of 0.
+    """The mean of values (S, n) over S seeds and n rows with its interval, and p for a true mean of 0.
 
-    Values are 1 or 0, or differences of two systems (-1, 0, 1). Seeds and rows both count as drawn:
-    the variance of the mean is s2_seeds / S + s2_rows / n, of the means over rows and over seeds
-    (two-way random effects, Searle 1971; the residual of seed by row counts in both terms, which
-    makes the variance a little larger). Student's t with S - 1 degrees of freedom, the fewest
-    possible. A single seed has no interval.
+    Values are 1 or 0, or differences of two systems (-1, 0, 1). Both seeds and rows are random samples.
+    The variance of the mean is s2_seeds / S + s2_rows / n, where s2_seeds is the variance of the seeds'
+    means, and s2_rows that of the rows' means (two-way random effects, Searle 1971). The residual of
+    seed by row is in both terms, which makes the variance a little too large. Student's t has S - 1
+    degrees of freedom, the most cautious choice. A single seed or row has no interval, and p is 1.
     """
     samples = np.asarray(values, dtype=float)
-    seeds, n = samples.shape
+    n_seeds, n = samples.shape
     mean = float(samples.mean())
-    if seeds < 2 or n < 2:
+    if n_seeds < 2 or n < 2:
         return Estimate(mean, None, None), 1.0
-    error = float(np.sqrt(samples.mean(1).var(ddof=1) / seeds + samples.mean(0).var(ddof=1) / n))
-    half = float(t.ppf((1 + confidence) / 2, seeds - 1)) * error
-    p = float(2 * t.sf(abs(mean) / error, seeds - 1)) if error else float(mean == 0)
+    variance = samples.mean(1).var(ddof=1) / n_seeds + samples.mean(0).var(ddof=1) / n
+    error = float(np.sqrt(variance))
+    half = float(t.ppf((1 + confidence) / 2, n_seeds - 1)) * error
+    p = float(2 * t.sf(abs(mean) / error, n_seeds - 1)) if error else float(mean == 0)
     return Estimate(mean, mean - half, mean + half), p
 
 
 def compared_over_seeds(right: Mapping[str, Right], confidence: float) -> dict[Pair, Comparison]:
-    """Every pair of systems over their trainings, from the correct rows (S, n) of each system.
+    """Comparisons of every pair of systems over S training seeds.
 
-    `stats.verdicts.judge` gives the verdicts: on the recipe, not on one trained model.
+    `right`: for each system, whether each row is predicted correctly (S, n). A verdict on these
+    comparisons (`stats.verdicts.judge`) is about the recipe, not about one trained model.
     """
     comparisons = {}
     for first, second in combinations(right, 2):
         gaps = right[first].astype(int) - right[second].astype(int)
         mean, p = over_seeds(gaps, confidence)
-        seeds, n = gaps.shape
+        n_seeds, n = gaps.shape
         comparisons[first, second] = Comparison(
             first,
             second,
@@ -51,8 +53,8 @@ def compared_over_seeds(right: Mapping[str, Right], confidence: float) -> dict[P
             high=mean.high,
             p=p,
             n=n,
-            only_first=int((gaps > 0).sum()) / seeds,
-            only_second=int((gaps < 0).sum()) / seeds,
+            only_first=int((gaps > 0).sum()) / n_seeds,
+            only_second=int((gaps < 0).sum()) / n_seeds,
             by_seed=gaps.mean(1).tolist(),
         )
     return comparisons

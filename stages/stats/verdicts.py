@@ -1,4 +1,4 @@
-"""The one verdict rule: better, worse, no difference larger than a margin, or cannot tell."""
+"""The verdict rule of all comparisons: better, worse, no difference larger than a margin, cannot tell."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +15,10 @@ Pair = tuple[str, str]
 
 
 class Wording(NamedTuple):
-    """One kind of verdict in words: on a pair, on a tuned system and its base, on one against all.
+    """The words for one kind of verdict.
 
-    `against_all` is empty for the kinds that cannot follow from that test.
+    `pair`: on two systems. `gain`: on a tuned system and its base model. `against_all`: on a system
+    against all its rivals, empty for kinds of verdict that the test against all cannot have.
     """
 
     pair: str
@@ -41,7 +42,7 @@ WORDINGS: Mapping[Kind, Wording] = {
     ),
     "cannot tell": Wording(
         "cannot tell {first} from {second}",
-        "Whether fine-tuning helped {first} cannot be told",
+        "It is not clear whether fine-tuning helped {first}",
         "{first} is not shown to be ahead of every system without fine-tuning",
     ),
 }
@@ -49,9 +50,9 @@ WORDINGS: Mapping[Kind, Wording] = {
 
 @dataclass(frozen=True)
 class Family:
-    """The comparisons that are fixed before the run; Holm's correction runs over exactly these.
+    """The comparisons that are fixed before the run. Holm's correction is over exactly these tests.
 
-    `pairs`: two systems, the first minus the second. `against_all`: (system, rivals), whether the
+    `pairs`: (first system, second system). `against_all`: (system, rivals); the test asks whether the
     system is better than every rival.
     """
 
@@ -74,10 +75,11 @@ def primary_family(systems: Systems) -> Family:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same n rows: accuracy of the first minus the second, in shares of 1.
+    """Two systems on the same n rows: accuracy of the first minus the second, as a share of 1.
 
-    `p` is not adjusted. `only_first`: rows that only the first system predicts correctly, averaged
-    over seeds. `by_seed`: the difference under each training seed, empty for one trained model.
+    `low` and `high` are the ends of the difference's interval. `p` is not adjusted. `only_first`: the
+    number of rows that only the first system predicts correctly, averaged over seeds. `by_seed`: the
+    difference under each training seed, empty for one trained model.
     """
 
     first: str
@@ -92,7 +94,7 @@ class Comparison:
     by_seed: Sequence[float] = ()
 
     def turned(self) -> "Comparison":
-        """The same comparison, second minus first."""
+        """The comparison with the two systems exchanged: second minus first."""
         return replace(
             self,
             first=self.second,
@@ -108,9 +110,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A comparison with its verdict; `p` is adjusted by Holm for `tests` tests.
+    """A comparison with its verdict; `p` is adjusted for `tests` tests by Holm's method.
 
-    `rivals` is empty for a pair. Against all rivals, `comparison` is the one with the nearest rival.
+    `rivals` is empty for a pair. For a system against all rivals, `comparison` is with the best rival.
     """
 
     comparison: Comparison
@@ -123,76 +125,85 @@ class Verdict:
 
     @property
     def smallest(self) -> float | None:
-        """The smallest true difference that these rows show with 80% power, where as many differ."""
-        found = self.comparison
-        differing = (found.only_first + found.only_second) / found.n if found.n else 0.0
-        return smallest_difference(found.n, differing, 1 - self.confidence)
+        """The smallest true difference that is detected with 80% power; None if n is too small.
+
+        For two systems that differ on as many rows as these systems.
+        """
+        n = self.comparison.n
+        n_differing = self.comparison.only_first + self.comparison.only_second
+        return smallest_difference(n, n_differing / n if n else 0.0, 1 - self.confidence)
 
     @property
     def words(self) -> str:
         """The verdict without its numbers."""
         wording = WORDINGS[self.kind]
-        return self._filled(wording.against_all if self.rivals else wording.pair)
+        return self._format(wording.against_all if self.rivals else wording.pair)
 
     @property
     def gain(self) -> str:
-        """The verdict on fine-tuning, where the second system is what the first was tuned from."""
-        return self._filled(WORDINGS[self.kind].gain)
+        """The verdict on fine-tuning, if the second system is the base model of the first."""
+        return self._format(WORDINGS[self.kind].gain)
 
     @property
     def sentence(self) -> str:
-        """The verdict in words, with numbers in points of a hundred."""
+        """The verdict in words, with numbers in percentage points."""
         if self.comparison.by_seed:
             seeds = ", ".join(f"{100 * value:+.1f}" for value in self.comparison.by_seed)
-            return f"{self.words}: {self._signed}{self._nearest} over seeds ({seeds})"
+            return f"{self.words}: {self._difference}{self._best_rival} over seeds ({seeds})"
         if self.rivals:
-            return f"{self.words}: {self._signed}{self._nearest}, {self._test}"
+            return f"{self.words}: {self._difference}{self._best_rival}, {self._test_result}"
         if self.kind in ("better", "worse"):
-            return f"{self.words} by {self._unsigned}, {self._test}"
+            return f"{self.words} by {self._absolute_difference}, {self._test_result}"
         if self.kind == "no difference larger":
-            return f"{self.words}: {self._signed}"
-        return f"{self.words}: {self._signed}; {self._unseen}"
+            return f"{self.words}: {self._difference}"
+        return f"{self.words}: {self._difference}; {self._why_cannot_tell}"
 
     def turned(self) -> "Verdict":
-        """The verdict on a pair, second minus first."""
+        """The verdict on a pair with the two systems exchanged: second minus first."""
         opposite: dict[Kind, Kind] = {"better": "worse", "worse": "better"}
         kind = opposite.get(self.kind, self.kind)
         return replace(self, comparison=self.comparison.turned(), kind=kind)
 
-    def _filled(self, wording: str) -> str:
+    def _format(self, wording: str) -> str:
         first, second = self.comparison.first, self.comparison.second
         return wording.format(first=first, second=second, margin=points(self.margin))
 
     @property
-    def _signed(self) -> str:
-        found = self.comparison
-        return f"{points(found.difference)} points {_interval(found.low, found.high)}"
+    def _difference(self) -> str:
+        comparison = self.comparison
+        interval = _interval(comparison.low, comparison.high)
+        return f"{points(comparison.difference)} points {interval}"
 
     @property
-    def _unsigned(self) -> str:
-        found = self.comparison
-        assert found.low is not None
-        assert found.high is not None
-        low, high = sorted((abs(found.low), abs(found.high)))
-        if found.low * found.high < 0:  # the test finds what the interval just misses
+    def _absolute_difference(self) -> str:
+        comparison = self.comparison
+        assert comparison.low is not None
+        assert comparison.high is not None
+        low, high = sorted((abs(comparison.low), abs(comparison.high)))
+        # The exact test can be significant although the interval contains 0.
+        if comparison.low * comparison.high < 0:
             low = -low
-        return f"{points(abs(found.difference))} points {_interval(low, high)}"
+        return f"{points(abs(comparison.difference))} points {_interval(low, high)}"
 
     @property
-    def _nearest(self) -> str:
-        return f" to the nearest, {self.comparison.second}" if self.rivals else ""
+    def _best_rival(self) -> str:
+        return f" against the best such system, {self.comparison.second}" if self.rivals else ""
 
     @property
-    def _unseen(self) -> str:
-        found, smallest = self.comparison, self.smallest
-        if found.low is not None and found.high is not None and (found.low > 0 or found.high < 0):
-            return f"the interval leaves out 0, but {self._test}"
+    def _why_cannot_tell(self) -> str:
+        low, high = self.comparison.low, self.comparison.high
+        if low is not None and high is not None and (low > 0 or high < 0):
+            return f"the interval excludes 0, but {self._test_result}"
+        rows, smallest = f"with {self.comparison.n:,} rows", self.smallest
         if smallest is None:
-            return f"with {found.n:,} rows no difference would be sure to show"
-        return f"with {found.n:,} rows a difference under {points(smallest)} points stays invisible"
+            return f"{rows}, no difference is detected reliably (80% power)"
+        return (
+            f"{rows}, only differences of at least {points(smallest)} points are detected reliably "
+            "(80% power)"
+        )
 
     @property
-    def _test(self) -> str:
+    def _test_result(self) -> str:
         adjusted = f" (Holm, {self.tests} tests)" if self.tests > 1 else ""
         return f"exact McNemar p {p_value(self.p)}{adjusted}"
 
@@ -200,7 +211,10 @@ class Verdict:
 def compared(
     expected: Sequence[str], predictions: Mapping[str, Sequence[str | None]], confidence: float
 ) -> dict[Pair, Comparison]:
-    """Every pair of systems on the same rows (n), in their order: Tango's interval, exact test."""
+    """Comparisons of every pair of systems on the same rows (n), in the order of `predictions`.
+
+    The interval is that of `paired_difference_intervals`, p that of McNemar's exact test.
+    """
     pairs, n = list(combinations(predictions, 2)), len(expected)
     right = {name: right_rows(expected, predicted) for name, predicted in predictions.items()}
     counts = [alone(right[first], right[second]) for first, second in pairs]
@@ -212,7 +226,7 @@ def compared(
 
 
 def comparison_of(comparisons: Mapping[Pair, Comparison], first: str, second: str) -> Comparison:
-    """The comparison of two systems, first minus second, in whichever order it is stored."""
+    """The comparison of two systems, first minus second; the key may name them in either order."""
     if (first, second) in comparisons:
         return comparisons[first, second]
     return comparisons[second, first].turned()
@@ -221,10 +235,10 @@ def comparison_of(comparisons: Mapping[Pair, Comparison], first: str, second: st
 def verdict_kind(
     p: float, difference: float, low: float | None, high: float | None, margin: float, level: float
 ) -> Kind:
-    """The verdict rule, for `p` adjusted where several tests are made.
+    """The verdict rule; `p` must be adjusted already if there are several tests.
 
-    Better or worse where `p` is below `level`; else no difference larger than `margin` where the
-    whole interval lies within the margin; else it cannot be told, which is neither equality nor failure.
+    Better or worse: `p` is below `level`. Otherwise, no difference larger than `margin`: the whole
+    interval is within the margin. Otherwise, cannot tell, which means neither equality nor failure.
     """
     if p < level:
         return "better" if difference > 0 else "worse"
@@ -236,39 +250,43 @@ def verdict_kind(
 def judge(
     comparisons: Mapping[Pair, Comparison], family: Family, confidence: float, margin: float
 ) -> list[Verdict]:
-    """The verdicts of a family, pairs first; all p values adjusted together (Holm 1979).
+    """The verdicts of a family, pairs first. All p values are adjusted together (Holm 1979).
 
-    Against all rivals: the intersection-union test (Berger 1982). Its p is the largest of the exact
-    tests', 1 where the system is not ahead of every rival; only "better" or "cannot tell" can follow.
+    Against all rivals, the test is the intersection-union test (Berger 1982). Its p is the largest p of
+    the exact tests, or 1 if the system is not ahead of every rival. Its verdict is "better" or "cannot
+    tell".
     """
     pairs = [comparison_of(comparisons, *pair) for pair in family.pairs]
     groups = [
         [comparison_of(comparisons, system, rival) for rival in rivals]
         for system, rivals in family.against_all
     ]
-    union = [max(each.p if each.difference > 0 else 1.0 for each in group) for group in groups]
-    p_values = [*(each.p for each in pairs), *union]
+    union_p_values = [
+        max(comparison.p if comparison.difference > 0 else 1.0 for comparison in group)
+        for group in groups
+    ]
+    p_values = [*(comparison.p for comparison in pairs), *union_p_values]
     adjusted = holm(p_values) if p_values else []
     level, tests = 1 - confidence, family.tests
     verdicts = []
-    for found, p in zip(pairs, adjusted, strict=False):
-        kind = verdict_kind(p, found.difference, found.low, found.high, margin, level)
-        verdicts.append(Verdict(found, kind, p, tests, margin, confidence))
+    for pair, p in zip(pairs, adjusted, strict=False):
+        kind = verdict_kind(p, pair.difference, pair.low, pair.high, margin, level)
+        verdicts.append(Verdict(pair, kind, p, tests, margin, confidence))
     for group, p in zip(groups, adjusted[len(pairs) :], strict=True):
-        nearest = min(group, key=lambda each: each.difference)
+        with_best_rival = min(group, key=lambda comparison: comparison.difference)
         kind = "better" if p < level else "cannot tell"
-        rivals = [each.second for each in group]
-        verdicts.append(Verdict(nearest, kind, p, tests, margin, confidence, rivals))
+        rivals = [comparison.second for comparison in group]
+        verdicts.append(Verdict(with_best_rival, kind, p, tests, margin, confidence, rivals))
     return verdicts
 
 
 def p_value(p: float) -> str:
-    """A p value with its sign of equality: `= 0.021`."""
+    """A p value with its relation sign: `= 0.021`, or `< 1e-30`."""
     return "< 1e-30" if p < 1e-30 else f"= {p:.2g}"
 
 
 def points(share: float) -> str:
-    """A share in points of a hundred."""
+    """A share in percentage points, without the sign %."""
     return f"{round(100 * share, 1) + 0.0:.1f}"  # never -0.0
 
 

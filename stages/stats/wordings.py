@@ -1,4 +1,4 @@
-"""Template sensitivity: how right a system is on the same rows asked in each wording."""
+"""Template sensitivity: the accuracy of a system on the same rows, asked in every wording."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from stats.estimate import Estimate, mean_share, share
 
 @dataclass(frozen=True)
 class Wordings:
-    """Accuracy of one system by template, and of the wordings that are in training or held out.
+    """Accuracy of one system over a group of templates: those in training, or those held out.
 
-    `mean` is over templates and rows; its interval takes the rows as drawn and the templates as
-    given. `worst`, `best` and `spread` (best - worst) are of the templates' accuracies.
+    `mean` is over templates and rows. Its interval treats rows as a random sample and templates as
+    fixed. `worst` and `best` are the lowest and highest accuracy of a template, `spread` is best - worst.
+    `rows` is the number of rows.
     """
 
     by_template: dict[str, Estimate]
@@ -30,24 +31,32 @@ class Wordings:
 def by_wording(
     right: Mapping[str, Sequence[bool]], held_out: Collection[str], confidence: float
 ) -> dict[bool, Wordings]:
-    """Whether each of the same rows was answered rightly, by template -> {held out or not: figures}."""
+    """Metrics of the templates held out of training (True) and of the templates in training (False).
+
+    `right`: by template, whether each row is predicted correctly (n); the rows are the same for every
+    template. A group without a template is left out.
+    """
     groups = {
         is_held_out: {
-            name: each for name, each in right.items() if (name in held_out) == is_held_out
+            name: is_right for name, is_right in right.items() if (name in held_out) == is_held_out
         }
         for is_held_out in (False, True)
     }
-    return {key: _figures(group, confidence) for key, group in groups.items() if group}
+    return {key: _group_metrics(group, confidence) for key, group in groups.items() if group}
 
 
-def _figures(right: Mapping[str, Sequence[bool]], confidence: float) -> Wordings:
+def _group_metrics(right: Mapping[str, Sequence[bool]], confidence: float) -> Wordings:
     by_template = {}
-    for name, each in right.items():
-        estimate = share(each, confidence)
+    for name, is_right in right.items():
+        estimate = share(is_right, confidence)
         assert estimate is not None
         by_template[name] = estimate
-    of_rows = np.mean([list(each) for each in right.values()], axis=0)
-    values = [each.value for each in by_template.values()]
+    shares_of_rows = np.mean([list(is_right) for is_right in right.values()], axis=0)
+    values = [estimate.value for estimate in by_template.values()]
     return Wordings(
-        by_template, mean_share(of_rows, confidence), min(values), max(values), len(of_rows)
+        by_template,
+        mean_share(shares_of_rows, confidence),
+        min(values),
+        max(values),
+        len(shares_of_rows),
     )

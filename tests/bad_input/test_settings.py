@@ -123,7 +123,11 @@ MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
         ["columns.text: Input should be a"],
     ),
     ("a number as key", {"1": 2}, ["profiles/small.yaml: 1"]),
-    ("a strange key", {"a\n\x1b": 2}, ["profiles/small.yaml: 'a\\n\\x1b' is no setting; allowed"]),
+    (
+        "a strange key",
+        {"a\n\x1b": 2},
+        ["profiles/small.yaml: 'a\\n\\x1b' is not a setting; allowed"],
+    ),
     ("a label as yes", {"labels.names": [True, False]}, ["labels.names.0 = True", "string"]),
     ("a blank label", {"labels.names": ["", "positive"]}, ["labels.names.0 = ''", "at least 1"]),
     (
@@ -134,12 +138,12 @@ MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
     (
         "fields by lines",
         {f"{LABELLED}.reading": {"delimiter": "\n"}},
-        ["delimiter = '\\n': parts n"],
+        ["delimiter = '\\n': must not be a line end"],
     ),
     (
         "fields by marks",
         {f"{LABELLED}.reading": {"delimiter": '"'}},
-        ["delimiter = '\"': parts no"],
+        ["delimiter = '\"': must not be a line end"],
     ),
     ("no fields", {f"{LABELLED}.reading": {"delimiter": ""}}, ["delimiter = ''", "at least 1"]),
     (
@@ -150,17 +154,17 @@ MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
     (
         "a hash of no split",
         {f"{LABELLED}.sha256": {"validation": "ab" * 32}},
-        ["sources.labelled: sha256 names validation, splits does not"],
+        ["sources.labelled: sha256 names validation, but splits does not"],
     ),
     (
         "a count of no split",
         {f"{LABELLED}.expected_rows": {"validation": 5}},
-        ["sources.labelled: expected_rows names validation, splits does not"],
+        ["sources.labelled: expected_rows names validation, but splits does not"],
     ),
     (
         "a share of a split that is there",
         {f"{LABELLED}.test_share": 0.2},
-        ["sources.labelled: splits has a test: test_share would split off nothing"],
+        ["sources.labelled: splits has test: test_share must be null"],
     ),
     (
         "shares of more than all",
@@ -170,7 +174,7 @@ MISTAKES: list[tuple[str, dict[str, object], list[str]]] = [
     (
         "a share of instructions that is there",
         {"sources.general.0.splits.test": "data/raw/general.jsonl"},
-        ["sources.general.0: splits has a test: test_share would split off nothing"],
+        ["sources.general.0: splits has test: test_share must be null"],
     ),
 ]
 

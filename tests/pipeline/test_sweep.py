@@ -74,7 +74,7 @@ def test_a_sweep_over_the_mixing_share_is_shown_with_its_figures(
 
 
 def test_a_failed_experiment_says_why(sweep: Path, run_in: Command) -> None:
-    assert "error: params.yaml: mix: give either" in dvc(run_in, sweep, "queue", "logs", "wrong")
+    assert "error: params.yaml: mix: set either" in dvc(run_in, sweep, "queue", "logs", "wrong")
 
 
 def test_an_experiment_is_applied_with_all_that_it_made(

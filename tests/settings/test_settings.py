@@ -31,15 +31,30 @@ HUB = {"kind": "hub", "id": "a/b", "splits": {"train": "train"}, "test_share": 0
 # file, key, value (... removes the key), what the message must say besides the file
 MISTAKES: list[tuple[str, str, Any, list[str]]] = [
     # unknown, missing, of another type, out of range
-    (PARAMS, "mix.general_row", 5, ["mix.general_row is no setting", "did you mean general_rows?"]),
-    (PARAMS, "sed", 1, ["sed is no setting", "allowed here: profile, seed", "did you mean seed?"]),
+    (
+        PARAMS,
+        "mix.general_row",
+        5,
+        ["mix.general_row is not a setting", "did you mean general_rows?"],
+    ),
+    (
+        PARAMS,
+        "sed",
+        1,
+        ["sed is not a setting", "allowed here: profile, seed", "did you mean seed?"],
+    ),
     (PARAMS, "seed", ..., ["seed is missing"]),
     (PARAMS, "seed", "many", ["seed = 'many'", "integer"]),
     (PARAMS, "seed", -1, ["seed = -1", "greater than or equal to 0"]),
     (PARAMS, "seed", None, ["seed = None", "integer"]),
     (PARAMS, "profile", "no one", ["profile = 'no one'", "pattern"]),
     (PARAMS, "profile", "../small", ["profile = '../small'", "pattern"]),
-    (PARAMS, "profile", "smal", ["profile = 'smal'", "profiles/smal.yaml", "there is small"]),
+    (
+        PARAMS,
+        "profile",
+        "smal",
+        ["profile = 'smal'", "profiles/smal.yaml", "existing profiles: small"],
+    ),
     (PARAMS, "prompt_format", "vicuna", ["prompt_format = 'vicuna'", "'alpaca' or 'chat'"]),
     (PARAMS, "prepare.max_rejected_share", 1.5, ["prepare.max_rejected_share = 1.5", "less than"]),
     (PARAMS, "prepare", 0.1, ["prepare = 0.1", "should be a mapping"]),
@@ -47,8 +62,8 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
     (PARAMS, "instructify.templates", "/t.yaml", ["'/t.yaml'", "inside the repository"]),
     (PARAMS, "compare.confidence", 95, ["compare.confidence = 95", "less than 1"]),
     # mix: one of two
-    (PARAMS, "mix.general_share", 0.5, ["mix: give either general_rows or general_share"]),
-    (PARAMS, "mix.general_rows", None, ["mix: give either general_rows or general_share"]),
+    (PARAMS, "mix.general_share", 0.5, ["mix: set either general_rows or general_share"]),
+    (PARAMS, "mix.general_rows", None, ["mix: set either general_rows or general_share"]),
     (PARAMS, "mix.general_rows", 0, ["mix.general_rows = 0", "greater than or equal to 1"]),
     # the profile
     (PROFILE, "train.learning_rat", 0.1, ["train.learning_rat is no", "mean learning_rate?"]),
@@ -83,12 +98,12 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
     (PROFILE, "sources.general.0.kind", "list", ["sources.general.0", "'list'", "'tasks'"]),
     (PROFILE, f"{LABELLED}.splits.train", ..., [f"{LABELLED}: splits must name train"]),
     (PROFILE, f"{LABELLED}.splits.tset", "x", ["splits.tset", "'train', 'validation' or 'test'"]),
-    (PROFILE, f"{LABELLED}.validation_share", ..., ["has no validation: say validation_share"]),
-    (PROFILE, f"{LABELLED}.splits.test", ..., ["splits has no test: say test_share"]),
+    (PROFILE, f"{LABELLED}.validation_share", ..., ["has no validation: set validation_share"]),
+    (PROFILE, f"{LABELLED}.splits.test", ..., ["splits has no test: set test_share"]),
     (PROFILE, f"{LABELLED}.validation_share", 1, ["validation_share = 1", "less than 1"]),
-    (PROFILE, f"{LABELLED}.take.trian", 5, ["take.trian is no setting", "did you mean train?"]),
+    (PROFILE, f"{LABELLED}.take.trian", 5, ["take.trian is not a setting", "did you mean train?"]),
     (PROFILE, "sources.general.0.test_share", ..., ["sources.general.0: splits has no test"]),
-    (PROFILE, "sources.general.0.take", {"validation": 1}, ["splits train and test alone"]),
+    (PROFILE, "sources.general.0.take", {"validation": 1}, ["only the splits train and test"]),
     # an unknown key is told the keys of its own kind of source, and of no other
     (
         PROFILE,
@@ -101,7 +116,7 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         PROFILE,
         "origins",
         {"labelled": {"licens": "MIT"}},
-        ["origins.labelled.licens is no setting"],
+        ["origins.labelled.licens is not a setting"],
     ),
     (PROFILE, "origins", {"general": [{"ur": "x"}]}, ["origins.general.0.ur is no", "mean url?"]),
     (
@@ -111,8 +126,8 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         ["origins.general.0.cite = ''", "at least 1"],
     ),
     # sources: columns, labels, bands
-    (PROFILE, f"{LABELLED}.columns.rating", "r", [f"{LABELLED}.columns: give either label or"]),
-    (PROFILE, f"{LABELLED}.columns.label", ..., [f"{LABELLED}.columns: give either label or"]),
+    (PROFILE, f"{LABELLED}.columns.rating", "r", [f"{LABELLED}.columns: set either label or"]),
+    (PROFILE, f"{LABELLED}.columns.label", ..., [f"{LABELLED}.columns: set either label or"]),
     (PROFILE, f"{LABELLED}.label_values", ..., ["columns.label needs label_values"]),
     (PROFILE, LABELLED, RATED | {"bands": {}}, ["columns.rating needs bands"]),
     (
@@ -137,7 +152,7 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         PROFILE,
         LABELLED,
         RATED | {"bands": {"negative": {"maxi": 0}, "positive": {"min": 1}}},
-        [f"{LABELLED}.bands.negative.maxi is no setting", "allowed here: min, max"],
+        [f"{LABELLED}.bands.negative.maxi is not a setting", "allowed here: min, max"],
     ),
     # sources: reading, pins
     (PROFILE, f"{LABELLED}.reading", {"encoding": "utf-9"}, ["reading.encoding = 'utf-9'"]),
@@ -162,7 +177,11 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         PROFILE,
         "base_model",
         {"kind": "package", "gguf": "x", "package": PACKAGE | {"sha256": "x", "md5": "y"}},
-        ["base_model.package.sha256 = 'x'", "package.md5 is no setting", "name, version, sha256"],
+        [
+            "base_model.package.sha256 = 'x'",
+            "package.md5 is not a setting",
+            "name, version, sha256",
+        ],
     ),
     (PROFILE, "base_model.kind", ..., ["base_model.kind is missing; allowed: package, path, hub"]),
 ]

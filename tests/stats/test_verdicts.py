@@ -50,12 +50,14 @@ def test_fifty_rows_cannot_tell_the_seed_studys_tuned_models_apart() -> None:
         assert "worse" not in found.sentence
 
 
-def test_cannot_tell_says_what_stays_invisible_and_never_reads_as_equal_or_failed() -> None:
+def test_cannot_tell_names_the_smallest_detectable_difference_and_never_reads_as_equal_or_failed() -> (
+    None
+):
     found = _verdict(1000, 30, 22)
     assert found.kind == "cannot tell"
     assert found.sentence == (
-        "cannot tell first from second: 0.8 points [-0.6, 2.3]; with 1,000 rows a difference under 2.1 "
-        "points stays invisible"
+        "cannot tell first from second: 0.8 points [-0.6, 2.3]; with 1,000 rows, only differences of at "
+        "least 2.1 points are detected reliably (80% power)"
     )
     for word in ("equal", "same", "not better", "no difference", "fail", "reject"):
         assert word not in found.sentence
@@ -86,9 +88,9 @@ def test_identical_predictions_are_told_apart_by_nothing(n: int) -> None:
     assert found.p == 1
     assert "-0.0 points" not in found.sentence
     if n == 1:
-        assert "with 1 rows no difference would be sure to show" in found.sentence
+        assert "with 1 rows, no difference is detected reliably" in found.sentence
     elif n < 5000:
-        assert f"with {n} rows a difference under" in found.sentence
+        assert f"with {n} rows, only differences of at least" in found.sentence
 
 
 def test_what_holm_takes_back_is_said() -> None:
@@ -100,7 +102,7 @@ def test_what_holm_takes_back_is_said() -> None:
     family = Family([("first", "second"), *((f"other{at}", "second") for at in range(5))])
     among = judge(comparisons, family, 0.95, MARGIN)[0]
     assert among.kind == "cannot tell"
-    assert "the interval leaves out 0, but exact McNemar p" in among.sentence
+    assert "the interval excludes 0, but exact McNemar p" in among.sentence
     assert "(Holm, 6 tests)" in among.sentence
     assert among.p == pytest.approx(6 * single.p)
 
@@ -144,7 +146,7 @@ def test_better_than_all_needs_the_largest_p_to_be_significant() -> None:
     assert found.sentence.startswith(
         "tuned is better than every system without fine-tuning: 4.5 points ["
     )
-    assert "] to the nearest, rival1, exact McNemar p = " in found.sentence
+    assert "] against the best such system, rival1, exact McNemar p = " in found.sentence
 
 
 def test_a_single_equal_rival_takes_better_than_all_back() -> None:
