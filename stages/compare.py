@@ -37,7 +37,7 @@ from rows.replicates import read_replicates, recipe_of
 from rows.tables import read_table
 from settings.labels import Labels
 from settings.read import Settings, read_settings
-from stats.bootstrap import bootstrap_differences
+from stats.bootstrap import Values, metric_differences, resampled_metrics
 from stats.noise import estimated_noise, most_suspicious, one_rater, panel_ceiling
 from stats.seeds import compared_over_seeds
 from stats.verdicts import compared, judge, primary_family
@@ -79,17 +79,30 @@ def main() -> None:
 
     # Each system by itself; a baseline that does not know these labels has no predictions.
     declared = systems_of(settings.task)
-    metrics: dict[str, SystemMetrics] = {}
-    for system in declared:
-        rows = read_labelled(system.name, test)
-        if any(row["scored"] for row in rows):
-            metrics[system.name] = measured(
-                system, declared.original, rows, test, pool, ten, hundred, settings
-            )
-    systems = Systems(settings.task, tuple(each for each in declared if each.name in metrics))
+    rows_by_system = {system.name: read_labelled(system.name, test) for system in declared}
+    scored = {
+        name: [row["scored"] for row in rows]
+        for name, rows in rows_by_system.items()
+        if any(row["scored"] for row in rows)
+    }
+    systems = Systems(settings.task, tuple(system for system in declared if system.name in scored))
+    resampled = resampled_metrics(expected, scored, settings.labels, settings.seed)
+    metrics = {
+        system.name: measured(
+            system,
+            declared.original,
+            rows_by_system[system.name],
+            test,
+            resampled[system.name],
+            pool,
+            ten,
+            hundred,
+            settings,
+        )
+        for system in systems
+    }
 
     # Every pair on the same rows; verdicts on the pairs that were chosen before the run.
-    scored = {name: of_system.labelled.scored for name, of_system in metrics.items()}
     comparisons = compared(expected, scored, confidence)
     family = primary_family(systems)
     verdicts = judge(comparisons, family, confidence, margin)
@@ -98,8 +111,13 @@ def main() -> None:
         systems, metrics, comparisons, verdicts, settings.labels, confidence, margin, accounts
     )
     differences = {
-        (first, second): bootstrap_differences(
-            expected, scored[first], scored[second], settings.labels, confidence, settings.seed
+        (first, second): metric_differences(
+            expected,
+            scored[first],
+            scored[second],
+            resampled[first],
+            resampled[second],
+            confidence,
         )
         for first, second in combinations(scored, 2)
     }
@@ -152,6 +170,7 @@ def measured(
     original: System,
     rows: Rows,
     test: Rows,
+    resampled: Mapping[str, Values],
     pool: Sequence[Template],
     ten: Sequence[CheckedInstruction],
     hundred: Sequence[CheckedInstruction],
@@ -159,7 +178,7 @@ def measured(
 ) -> SystemMetrics:
     """All metrics of one system, from its predictions `rows` of the test rows."""
     labels, confidence = settings.labels, settings.compare.confidence
-    labelled = measure_labelled(rows, test, labels, confidence, settings.seed)
+    labelled = measure_labelled(rows, test, resampled, labels, confidence)
     if not system.answers:
         return SystemMetrics(labelled, None)
     answering = measure_answering(

@@ -28,15 +28,18 @@ from lm.answer_rows import (
 )
 from lm.base import load_system, load_tokenizer, make_repeatable
 from lm.processes import is_sharded, launch
+from prompts.bare_labels import bare_labels
 from prompts.encode import Encoder
 from prompts.templates import POOL, Template, read_templates
 from rows.answers import (
+    EXAMPLES,
     GENERAL_PREDICTIONS,
     LIKELIHOODS,
     SCORES,
     STATES,
     TEN_PREDICTIONS,
     TOKENS,
+    FewShotExample,
     GeneralPrediction,
     LabelledPrediction,
     TokenCount,
@@ -45,6 +48,7 @@ from rows.instructions import InstructionRow
 from rows.predictions import PREDICTIONS, write_labelled_predictions
 from rows.tables import read_typed_rows, table_of, write_table
 from settings.labels import Labels
+from settings.model import Evaluate
 from settings.read import read_settings
 from stats.confusion import classification_metrics
 from systems import System, Trained, systems_of
@@ -53,7 +57,6 @@ from tasks.instructions import HUNDRED, TEN, load_instructions
 
 BASE = Path("models/base")
 INSTRUCTIONS_DIR = Path("data/instructions")
-Shots = Sequence[tuple[str, str]]  # pairs of a prompt and its answer
 
 
 def main() -> None:
@@ -73,28 +76,36 @@ def main() -> None:
         ("ten", load_instructions(TEN), limits.max_new_tokens_ten),
         ("hundred", load_instructions(HUNDRED), limits.max_new_tokens_hundred),
     )
-    shots: dict[str, Shots] = {"labelled": (), "general": ()}
-    if system.examples:
-        shots = draw_shots(limits.few_shot_examples, labels, settings.seed)
     tokenizer = load_tokenizer(BASE)
+    rows = read_typed_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)
+    limit = label_limit(Encoder(tokenizer, settings.prompt_format), pool, labels, limits)
+    shots: dict[str, list[FewShotExample]] = {"labelled": [], "general": []}
+    if system.examples:
+        shots = draw_examples(limits.few_shot_examples, labels, settings.seed)
+        write_table(
+            folder / "examples.parquet", table_of([*shots["labelled"], *shots["general"]], EXAMPLES)
+        )
     adapter = system.folder if isinstance(system, Trained) else None
     model = Model(
         name,
         load_system(BASE, adapter, settings.precision, "auto" if spread else None),
         {
-            task: Encoder(tokenizer, settings.prompt_format, task_shots)
-            for task, task_shots in shots.items()
+            task: Encoder(
+                tokenizer,
+                settings.prompt_format,
+                [(example["prompt"], example["completion"]) for example in examples],
+            )
+            for task, examples in shots.items()
         },
         limits.batch_size,
     )
 
     # Labelled test rows: the log-likelihood of every label, and a free answer.
-    rows = read_typed_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)
     started = time.perf_counter()
-    answers = score_rows(model, "labelled", rows, pool, labels, limits.max_new_tokens_labelled)
+    answers = score_rows(model, "labelled", rows, pool, labels, limit)
     milliseconds = 1000 * (time.perf_counter() - started) / len(rows)
     labelled = labelled_predictions(rows, answers, pool, labels)
-    tokens = token_counts(model, rows, answers)
+    tokens = token_counts(model, rows, answers, pool, labels)
     write_labelled_predictions(name, labelled)
     write_table(folder / "tokens.parquet", table_of(tokens, TOKENS))
     if system.kind == "original":  # the probe reads the hidden states
@@ -125,22 +136,59 @@ def main() -> None:
     print(f"{name}: accuracy {metrics['accuracy']:.3f} on {metrics['n']} rows")
 
 
-def draw_shots(count: int, labels: Labels, seed: int) -> dict[str, Shots]:
-    """Draw `count` training rows for each task as few-shot examples; labels are balanced."""
+def label_limit(
+    encoder: Encoder, pool: Sequence[Template], labels: Labels, limits: Evaluate
+) -> int:
+    """The most tokens of a free answer to a labelled row: enough for the longest label and its end."""
+    longest = max(
+        len(encoder.answer(answer)) + 1
+        for template in pool
+        for answer in template.completions(labels.names)
+    )
+    if longest > limits.max_new_tokens_labelled:
+        print(
+            f"evaluate.max_new_tokens_labelled = {limits.max_new_tokens_labelled}: the longest label "
+            f"needs {longest} tokens, so {longest} are generated"
+        )
+    return max(longest, limits.max_new_tokens_labelled)
+
+
+def draw_examples(count: int, labels: Labels, seed: int) -> dict[str, list[FewShotExample]]:
+    """Draw at most `count` training rows for each task as few-shot examples.
+
+    Labelled examples are balanced: every label has equally many, or, with more labels than examples,
+    `count` labels that the seed draws have one each. A label with too few training rows has fewer.
+    """
     generator = random.Random(f"{seed}:shots")
-    shots: dict[str, Shots] = {}
-    for task in ("labelled", "general"):
+    names = labels.names
+    shown = names if len(names) <= count else generator.sample(names, count)
+    wanted: dict[str, list[str | None]] = {
+        "labelled": [*shown * (count // len(shown))],
+        "general": [None] * count,
+    }
+    examples: dict[str, list[FewShotExample]] = {}
+    for task, wanted_labels in wanted.items():
         rows = read_typed_rows(INSTRUCTIONS_DIR / task / "train.parquet", InstructionRow)
-        wanted = [labels.names[turn % len(labels.names)] for turn in range(count)]
-        drawn: list[tuple[str, str]] = []
-        for wanted_label in wanted if task == "labelled" else [None] * count:
-            pairs = [
-                (row["prompt"], row["completion"]) for row in rows if row["label"] == wanted_label
+        drawn: list[FewShotExample] = []
+        for label in wanted_labels:
+            candidates: list[FewShotExample] = [
+                {
+                    "task": task,
+                    "label": label,
+                    "prompt": row["prompt"],
+                    "completion": row["completion"],
+                }
+                for row in rows
+                if row["label"] == label
             ]
-            drawn.append(generator.choice([pair for pair in pairs if pair not in drawn]))
+            candidates = [candidate for candidate in candidates if candidate not in drawn]
+            if candidates:
+                drawn.append(generator.choice(candidates))
+            else:
+                print(f"few-shot examples: no further training row has the label {label}")
         generator.shuffle(drawn)
-        shots[task] = drawn
-    return shots
+        examples[task] = drawn
+    return examples
 
 
 def measure(
@@ -157,10 +205,6 @@ def measure(
     checked = [row for row in general if row["family"] is not None]
     seen = [row["exact"] for row in checked if row["family"] in trained_families]
     held_out = [row["exact"] for row in checked if row["family"] not in trained_families]
-    bare_labels = [
-        any(template.label_in(row["generated"], labels.names) for template in pool)
-        for row in general
-    ]
     n_tokens = [row["prompt_tokens"] + row["generated_tokens"] for row in tokens]
     return {
         **classification_metrics(expected, [row["scored"] for row in labelled], labels),
@@ -174,7 +218,7 @@ def measure(
             "n_seen": len(seen),
             "exact_held_out": _share(held_out),
             "n_held_out": len(held_out),
-            "bare_label_rate": _share(bare_labels),
+            "bare_label_rate": _share(bare_labels(general, pool, labels.names)),
             "n": len(general),
         },
     }

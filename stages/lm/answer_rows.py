@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from lm.answering import Answer, answer_log_likelihoods, answer_prompts
@@ -56,7 +57,8 @@ class Model:
         """
         encoder, ids = self.encoders[task], None
         if choices is not None:
-            ids = [[encoder.answer(choice) for choice in row_choices] for row_choices in choices]
+            of_choices = cache(encoder.choices)  # a wording's answers are those of many rows
+            ids = [of_choices(tuple(row_choices)) for row_choices in choices]
         prompts, name = self.prompts(task, texts), f"{self.name} {title}"
         return answer_prompts(self.model, encoder, prompts, ids, limit, self.batch_size, name)
 
@@ -113,14 +115,25 @@ def labelled_predictions(
     ]
 
 
-def token_counts(model: Model, rows: Rows, answers: Sequence[Answer]) -> list[TokenCount]:
+def token_counts(
+    model: Model,
+    rows: Rows,
+    answers: Sequence[Answer],
+    pool: Sequence[Template],
+    labels: Labels,
+) -> list[TokenCount]:
     """The cost of each labelled row: tokens of its prompt, examples included, and of its free answer."""
+    encoder = model.encoders["labelled"]
+    end_counts = {
+        template.id: encoder.ends_count(template.completions(labels.names)) for template in pool
+    }
     prompts = model.prompts("labelled", [row["prompt"] for row in rows])
     return [
         {
             "row_id": row["row_id"],
             "prompt_tokens": len(prompt),
             "generated_tokens": answer.tokens,
+            "end_counts": end_counts[str(row["template"])],
         }
         for row, prompt, answer in zip(rows, prompts, answers, strict=True)
     ]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lm.batches import Group, answer_losses, begin, collate, forward, grouped, shared_length
+from lm.choices import Choices, choice_log_likelihoods
 from lm.processes import gather
 from prompts.encode import Encoder
 
@@ -49,7 +50,7 @@ def answer_prompts(
     model: Any,
     encoder: Encoder,
     prompts: Sequence[list[int]],
-    choices: Sequence[Sequence[list[int]]] | None,
+    choices: Sequence[Choices] | None,
     max_new_tokens: int,
     batch_size: int,
     name: str,
@@ -57,9 +58,9 @@ def answer_prompts(
     """Answer each prompt greedily and score its `choices`; the prompt is computed once for both.
 
     `choices[i]` are the token ids of the possible answers to prompt i; every prompt has the same number
-    of choices. A choice's log-likelihood is the sum over the choice's tokens, without the end of sequence
-    (lm-evaluation-harness's definition for `acc`). With `max_new_tokens` 0 no text is generated. The
-    answers are in the order of the prompts. Raises `StudyError` for a row that memory does not hold.
+    of choices. A choice's log-likelihood is the sum over the choice's tokens. With `max_new_tokens` 0 no
+    text is generated. The answers are in the order of the prompts. Raises `StudyError` for a row that
+    memory does not hold.
     """
 
     @lru_cache(maxsize=1)  # all batches of a group begin with the same ids
@@ -76,7 +77,7 @@ def answer_prompts(
         scores: list[list[float]] = [[] for _ in places]
         if choices is not None:
             batch_choices = [choices[place] for place in places]
-            scores = _score(model, cache, mask, first, batch_choices, encoder)
+            scores = choice_log_likelihoods(model, cache, mask, first, batch_choices)
         generated = _generate(model, cache, mask, first, max_new_tokens, encoder)
         return [
             Answer(encoder.decode(ids), len(ids), score, state)
@@ -185,56 +186,12 @@ def _on_device(model: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.to(model.device) for key, value in batch.items()}
 
 
-def _score(
-    model: Any,
-    cache: Any,
-    mask: Tensor,
-    first: Tensor,
-    choices: Sequence[Sequence[list[int]]],
-    encoder: Encoder,
-) -> list[list[float]]:
-    """The log-likelihoods of the choices, in nats. Shape: (B, number of choices).
-
-    `cache` contains the prompts' keys and values before and after. `mask` (B, T) is the prompts' mask,
-    `first` (B, V) the logits of the first answer token.
-    """
-    rows = torch.arange(len(choices), device=first.device)
-    start = torch.log_softmax(first, -1)
-    columns = []
-    length = mask.shape[1]
-    for column in range(len(choices[0])):
-        ids_by_row = [row[column] for row in choices]
-        width = max(map(len, ids_by_row))
-        tokens = torch.tensor(
-            [ids + [encoder.pad] * (width - len(ids)) for ids in ids_by_row], device=first.device
-        )
-        tokens_mask = torch.tensor(
-            [[1] * len(ids) + [0] * (width - len(ids)) for ids in ids_by_row], device=first.device
-        )
-        score = start[rows, tokens[:, 0]]
-        if width > 1:
-            joined_mask = torch.cat([mask, tokens_mask[:, :-1]], 1)
-            logits = model(
-                input_ids=tokens[:, :-1],
-                attention_mask=joined_mask,
-                position_ids=(joined_mask.cumsum(1) - 1)[:, length:],
-                past_key_values=cache,
-                use_cache=True,
-            ).logits
-            steps = torch.log_softmax(logits.float(), -1)
-            later = steps.gather(2, tokens[:, 1:, None])[..., 0]
-            score = score + (later * tokens_mask[:, 1:]).sum(1)
-            cache.crop(1 - width)  # a negative number removes positions at the end
-        columns.append(score.tolist())
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
 def _generate(
     model: Any, cache: Any, mask: Tensor, first: Tensor, max_new_tokens: int, encoder: Encoder
 ) -> list[list[int]]:
     """The token ids of greedy answers. Once half of a batch has stopped, its stopped rows are removed.
 
-    `cache`, `mask` and `first` as in `_score`; the cache grows.
+    `cache`, `mask` and `first` as in `choice_log_likelihoods`; the cache grows.
     """
     generated: list[list[int]] = [[] for _ in range(len(first))]
     running = list(range(len(first)))

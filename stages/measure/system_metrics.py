@@ -10,6 +10,7 @@ from runtime.errors import StudyError
 import numpy as np
 from numpy.typing import NDArray
 
+from prompts.bare_labels import bare_labels
 from prompts.templates import Template
 from rows.answers import (
     GENERAL_PREDICTIONS,
@@ -22,7 +23,7 @@ from rows.answers import (
 from rows.predictions import PREDICTIONS
 from rows.tables import read_table
 from settings.labels import Labels
-from stats.bootstrap import bootstrap_intervals
+from stats.bootstrap import Values, metric_intervals
 from stats.calibration import Bin, calibration_error, reliability_bins
 from stats.confusion import absent_labels
 from stats.estimate import Estimate, share
@@ -118,20 +119,19 @@ def read_labelled(system: str, test: Rows) -> Rows:
 
 
 def measure_labelled(
-    rows: Rows, test: Rows, labels: Labels, confidence: float, seed: int
+    rows: Rows, test: Rows, resampled: Mapping[str, Values], labels: Labels, confidence: float
 ) -> Labelled:
-    """The metrics of the most likely label."""
+    """The metrics of the most likely label; `resampled` are the system's `resampled_metrics`."""
     expected, scored = [row["label"] for row in rows], [row["scored"] for row in rows]
     is_right = _equal(scored, expected)
     accuracy = share(is_right, confidence)
     assert accuracy is not None
-    metrics = bootstrap_intervals(expected, scored, labels, confidence, seed)
     probabilities = None
     if all(row["log_likelihoods"] is not None for row in rows):
         probabilities = label_probabilities([row["log_likelihoods"] for row in rows])
     return Labelled(
         scored=scored,
-        metrics={**metrics, "accuracy": accuracy},
+        metrics={**metric_intervals(resampled, confidence), "accuracy": accuracy},
         absent_labels=absent_labels(expected, labels),
         by_agreement=accuracy_by_band([row["agreement"] for row in test], is_right, confidence),
         probabilities=probabilities,
@@ -162,10 +162,6 @@ def measure_answering(
     general = read_table(folder / "general.parquet", GENERAL_PREDICTIONS).to_pylist()
     families_in_training = {family.name for family in FAMILIES if not family.held_out}
     tasks = [row for row in general if row["family"] is not None]
-    is_bare_label = [
-        any(template.label_in(row["generated"], labels.names) for template in pool)
-        for row in general
-    ]
     nats, forgotten = _forgetting(folder, PREDICTIONS / original, confidence)
     return Answering(
         tokens_per_row=sum(row["prompt_tokens"] + row["generated_tokens"] for row in tokens)
@@ -182,7 +178,7 @@ def measure_answering(
         exact_held_out=share(
             [row["exact"] for row in tasks if row["family"] not in families_in_training], confidence
         ),
-        bare_label=_share(is_bare_label, confidence),
+        bare_label=_share(bare_labels(general, pool, labels.names), confidence),
         nats=nats,
         forgotten=forgotten,
         ten=sum(_followed(folder / "ten.parquet", ten)),

@@ -70,11 +70,24 @@ class HiddenState(TypedDict):
 
 
 class TokenCount(TypedDict):
-    """The tokens of a prompt, examples included, and of the free answer."""
+    """The tokens of a prompt, examples included, and of the free answer.
+
+    `end_counts`: whether the labels' log-likelihoods include the end of the answer.
+    """
 
     row_id: str
     prompt_tokens: int
     generated_tokens: int
+    end_counts: bool
+
+
+class FewShotExample(TypedDict):
+    """An example in every prompt of a task. `label`: None for a general instruction."""
+
+    task: str
+    label: str | None
+    prompt: str
+    completion: str
 
 
 LABELLED_PREDICTIONS = row_schema(LabelledPrediction)
@@ -84,3 +97,4 @@ SCORES = row_schema(Score)
 LIKELIHOODS = row_schema(Likelihood)
 STATES = row_schema(HiddenState)
 TOKENS = row_schema(TokenCount)
+EXAMPLES = row_schema(FewShotExample)

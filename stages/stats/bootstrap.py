@@ -1,108 +1,109 @@
-"""Bootstrap intervals over rows, for every metric: of one system, or of two systems' difference."""
+"""Bootstrap intervals over rows, for every metric: of one system, or of two systems' difference.
 
-from collections.abc import Sequence
+All systems are resampled together: a resample has the same rows for every system.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from settings.labels import Labels
-from stats.confusion import expected_places, metric_values, predicted_places
+from stats.confusion import Confusion, expected_places, metrics_of, predicted_places
 from stats.estimate import Estimate
 from stats.intervals import paired_difference_interval
 from stats.paired import alone, right_rows
 
 FEWEST = 25  # differing rows; with fewer, the interval contains the true value too seldom
 REPLICATES = 10_000
+_CHUNK = 4_000_000  # numbers of the resamples in memory at a time
 
 Metrics = dict[str, Estimate]  # the keys are those of `METRICS`
 Differences = Metrics
+Values = NDArray[np.float64]
 
 
-def bootstrap_differences(
+def resampled_metrics(
     expected: Sequence[str],
-    first: Sequence[str | None],
-    second: Sequence[str | None],
+    predictions: Mapping[str, Sequence[str | None]],
     labels: Labels,
-    confidence: float,
     seed: int,
-) -> Differences:
-    """Each metric of the first system minus the second, with its paired bootstrap interval over rows (n).
+) -> dict[str, dict[str, Values]]:
+    """Every metric of every system on the same resamples of the rows (n).
 
-    10,000 resamples are drawn as counts of (label, first prediction, second prediction). Accuracy is
-    the exception: its interval is `paired_difference_interval`. Macro averages of every resample run
-    over the labels that occur in the observed rows. A ratio with denominator 0 is 0. The interval is
-    None if the predictions differ in fewer than 25 rows, because it would contain the true value too
-    seldom (docs/statistics.md).
+    {system: {key of the metric: values (1 + REPLICATES)}}; value 0 is that of the observed rows. The
+    resamples depend on the number of rows and the seed alone, not on the systems. Macro averages of
+    every resample run over the labels that occur in the observed rows. A ratio with denominator 0 is 0.
     """
-    differences = percentile_differences(expected, first, second, labels, confidence, seed)
-    counts = alone(right_rows(expected, first), right_rows(expected, second))
-    low, high = paired_difference_interval(*counts, len(expected), confidence)
-    return {**differences, "accuracy": Estimate(differences["accuracy"].value, low, high)}
+    k = len(labels.names)
+    columns = [expected_places(expected, labels)]
+    columns += [predicted_places(predicted, labels) for predicted in predictions.values()]
+    # Rows with equal label and predictions are one cell: a resample is a count of each cell (C).
+    cells, cell_of_row = np.unique(np.stack(columns), axis=1, return_inverse=True)
+    n_rows, n_cells = len(expected), cells.shape[1]
+    observed = np.bincount(cell_of_row, minlength=n_cells)[None]
+    generator = np.random.default_rng(seed)
+    size = max(1, _CHUNK // max(n_rows, n_cells))
+    chunks: dict[str, list[dict[str, Values]]] = {name: [] for name in predictions}
+    for start in range(0, REPLICATES, size):
+        shape = (min(size, REPLICATES - start), n_rows)
+        drawn = cell_of_row[generator.integers(n_rows, size=shape)]
+        drawn += n_cells * np.arange(shape[0])[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=shape[0] * n_cells).reshape(shape[0], n_cells)
+        draws = np.concatenate([observed, counts]).astype(float)
+        n_expected = _sums(draws, cells[0], k)
+        for name, predicted in zip(predictions, cells[1:], strict=True):
+            hits = _sums(draws, np.where(predicted == cells[0], predicted, k), k + 1)[:, :k]
+            confusion = Confusion(hits, n_expected, _sums(draws, predicted, k + 1), labels)
+            first = 1 if start else 0  # every chunk begins with the observed rows
+            values = metrics_of(confusion)
+            chunks[name].append({key: of_metric[first:] for key, of_metric in values.items()})
+    return {
+        name: {key: np.concatenate([chunk[key] for chunk in parts]) for key in parts[0]}
+        for name, parts in chunks.items()
+    }
 
 
-def percentile_differences(
+def metric_intervals(values: Mapping[str, Values], confidence: float) -> Metrics:
+    """Each metric of one system, with the percentile interval of its resampled `values`."""
+    return {key: _estimate(of_metric, confidence) for key, of_metric in values.items()}
+
+
+def metric_differences(
     expected: Sequence[str],
     first: Sequence[str | None],
     second: Sequence[str | None],
-    labels: Labels,
+    first_values: Mapping[str, Values],
+    second_values: Mapping[str, Values],
     confidence: float,
-    seed: int,
 ) -> Differences:
-    """As `bootstrap_differences`, but with the bootstrap's percentile interval for accuracy too."""
-    first_places, second_places = (predicted_places(names, labels) for names in (first, second))
-    tables = _resampled_tables(
-        expected_places(expected, labels), first_places, second_places, labels, seed
-    )
-    first_values, second_values = (metric_values(table, labels) for table in tables)
-    n_differing = int((first_places != second_places).sum())
-    return {
+    """Each metric of the first system minus the second, with its paired bootstrap interval.
+
+    `first_values` and `second_values` are resampled together. Accuracy is the exception: its interval is
+    `paired_difference_interval`. The interval is None if the predictions differ in fewer than 25 rows,
+    because it would contain the true value too seldom (docs/statistics.md).
+    """
+    n_differing = sum(one != other for one, other in zip(first, second, strict=True))
+    differences = {
         key: _estimate(
             first_values[key] - second_values[key], confidence if n_differing >= FEWEST else None
         )
         for key in first_values
     }
+    counts = alone(right_rows(expected, first), right_rows(expected, second))
+    low, high = paired_difference_interval(*counts, len(expected), confidence)
+    return {**differences, "accuracy": Estimate(differences["accuracy"].value, low, high)}
 
 
-def bootstrap_intervals(
-    expected: Sequence[str],
-    predicted: Sequence[str | None],
-    labels: Labels,
-    confidence: float,
-    seed: int,
-) -> Metrics:
-    """Each metric of one system, with its percentile interval by bootstrap over rows (n)."""
-    places = predicted_places(predicted, labels)
-    table, _ = _resampled_tables(expected_places(expected, labels), places, places, labels, seed)
-    return {
-        key: _estimate(values, confidence) for key, values in metric_values(table, labels).items()
-    }
+def _sums(draws: Values, places: NDArray[np.int64], size: int) -> Values:
+    """The draws (R, C) added up by the place of each cell (C): (R, size)."""
+    ones = np.ones(len(places))
+    by_place = csr_matrix((ones, (np.arange(len(places)), places)), shape=(len(places), size))
+    return np.asarray((by_place.T @ draws.T).T)
 
 
-def _resampled_tables(
-    expected: NDArray[np.int64],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    labels: Labels,
-    seed: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Confusion counts of both systems, each (1 + REPLICATES, K, K + 1); table 0 is the observed rows.
-
-    `expected`, `first`, `second`: places of labels (n).
-    """
-    k = len(labels.names)
-    cells, counts = np.unique(np.stack([expected, first, second], 1), axis=0, return_counts=True)
-    n = len(expected)
-    draws = np.random.default_rng(seed).multinomial(n, counts / n, size=REPLICATES)
-    draws = np.concatenate([counts[None], draws])
-    tables = []
-    for column in (1, 2):  # of `cells`: first system, second system
-        place = cells[:, 0] * (k + 1) + cells[:, column]
-        table = draws @ np.eye(k * (k + 1), dtype=np.int64)[place]
-        tables.append(table.reshape(-1, k, k + 1))
-    return tables[0], tables[1]
-
-
-def _estimate(values: NDArray[np.float64], confidence: float | None) -> Estimate:
+def _estimate(values: Values, confidence: float | None) -> Estimate:
     """The observed value, which is the first, with an interval from the percentiles of the resamples.
 
     No interval if `confidence` is None.

@@ -15,31 +15,26 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Confusion:
-    """R tables of counts (R, K, K + 1): expected label by predicted label, in the order of `names`.
+    """The counts of R tables of predictions that every metric needs, for K labels.
 
-    The last column counts predictions that are not a label. Every metric counts them as wrong. A ratio
-    with denominator 0 is 0. Macro averages run over the labels that occur as expected label in at least
-    one of the tables. Resamples are stacked with the observed table, so they use its labels.
+    `hits` (R, K): correct predictions by label. `expected` (R, K): rows by expected label. `predicted`
+    (R, K + 1): rows by predicted label; the last column counts predictions that are not a label, which
+    every metric counts as wrong. A ratio with denominator 0 is 0. Macro averages run over the labels that
+    occur as expected label in at least one of the tables. Resamples are stacked with the observed table,
+    so they use its labels.
     """
 
-    counts: NDArray[Any]
-    names: Sequence[str]
-    positive: str
+    hits: Values
+    expected: Values
+    predicted: Values
+    labels: Labels
 
-    @cached_property
-    def hits(self) -> Values:
-        """Correct predictions by label (R, K)."""
-        return np.diagonal(self.counts, axis1=1, axis2=2).astype(float)
-
-    @cached_property
-    def expected(self) -> Values:
-        """Rows by expected label (R, K)."""
-        return self.counts.sum(2).astype(float)
-
-    @cached_property
-    def predicted(self) -> Values:
-        """Rows by predicted label (R, K + 1); the last column counts predictions that are not a label."""
-        return self.counts.sum(1).astype(float)
+    @classmethod
+    def of_tables(cls, counts: NDArray[Any], labels: Labels) -> "Confusion":
+        """From tables of counts (R, K, K + 1): expected label by predicted label."""
+        hits = np.diagonal(counts, axis1=1, axis2=2)
+        expected, predicted = counts.sum(2), counts.sum(1)
+        return cls(hits.astype(float), expected.astype(float), predicted.astype(float), labels)
 
     @cached_property
     def precision(self) -> Values:
@@ -66,8 +61,8 @@ class Confusion:
 
     def of_positive(self, by_label: Values) -> Values:
         """The positive label's values (R) if there are two labels, else the macro average (R)."""
-        if len(self.names) == 2:
-            return by_label[:, self.names.index(self.positive)]
+        if len(self.labels.names) == 2:
+            return by_label[:, self.labels.names.index(self.labels.positive)]
         return self.macro(by_label)
 
     def accuracy(self) -> Values:
@@ -121,10 +116,14 @@ METRICS = (
 )
 
 
+def metrics_of(confusion: Confusion) -> dict[str, Values]:
+    """Every metric of R tables: {metric's key: values (R)}."""
+    return {metric.key: metric.compute(confusion) for metric in METRICS}
+
+
 def metric_values(counts: NDArray[Any], labels: Labels) -> dict[str, Values]:
     """Every metric of R tables of counts (R, K, K + 1): {metric's key: values (R)}."""
-    confusion = Confusion(counts, labels.names, labels.positive)
-    return {metric.key: metric.compute(confusion) for metric in METRICS}
+    return metrics_of(Confusion.of_tables(counts, labels))
 
 
 def classification_metrics(

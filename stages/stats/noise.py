@@ -21,6 +21,7 @@ FOLDS = 5
 MAX_DISAGREEMENT = 0.2
 # Prior standard deviation of the log temperature: 95% of temperatures are between 0.74 and 1.34.
 LOG_TEMPERATURE_SD = 0.15
+MAX_RATES = 10
 
 
 def noise_bound(
@@ -62,9 +63,10 @@ def estimated_noise(
     q_k T_k,recorded (the forward model of Patrini et al. 2017). Where the model is confident, model
     errors are rare, but label errors are not.
 
-    Temperature and rates are fitted to these rows together. The temperature has a log-normal prior
-    around 1, because the model was trained by likelihood. The interval is that of the likelihood ratio,
-    without the prior.
+    With more than `MAX_RATES` labels, one rate holds for all labels: a label then has too few rows for a
+    rate of its own. Temperature and rates are fitted to these rows together. The temperature has a
+    log-normal prior around 1, because the model was trained by likelihood. The interval is that of the
+    likelihood ratio, without the prior.
 
     The model of label errors ignores the text, so label errors on rows that are hard for the model are
     mostly missed. None if there is no row, or if the model disagrees with more than a fifth of the
@@ -77,8 +79,8 @@ def estimated_noise(
     logs = np.log(np.clip(model_probabilities, np.finfo(float).tiny, 1))
 
     def noise_and_log_likelihood(parameters: NDArray[np.float64]) -> tuple[float, float]:
-        """`parameters`: log of 1 / temperature, then K error rates."""
-        rates, p_true = parameters[1:], softmax(np.exp(parameters[0]) * logs, axis=1)
+        """`parameters`: log of 1 / temperature, then K error rates, or one rate."""
+        rates, p_true = np.zeros(k) + parameters[1:], softmax(np.exp(parameters[0]) * logs, axis=1)
         p_recorded_is_true = p_true[np.arange(n), recorded]
         p_other_recorded_so = (p_true @ rates - p_recorded_is_true * rates[recorded]) / (k - 1)
         p_recorded = p_recorded_is_true * (1 - rates[recorded]) + p_other_recorded_so
@@ -90,8 +92,11 @@ def estimated_noise(
         return -log_likelihood + (parameters[0] / prior_sd) ** 2 / 2
 
     # With an error rate above 1 - 1 / K, a label would be worse than a random label.
-    bounds = [(-3.0, 3.0)] + [(0.0, 1 - 1 / k)] * k
-    best = minimize(loss, [0.0] + [0.03] * k, (LOG_TEMPERATURE_SD,), "L-BFGS-B", bounds=bounds)
+    n_rates = k if k <= MAX_RATES else 1
+    bounds = [(-3.0, 3.0)] + [(0.0, 1 - 1 / k)] * n_rates
+    best = minimize(
+        loss, [0.0] + [0.03] * n_rates, (LOG_TEMPERATURE_SD,), "L-BFGS-B", bounds=bounds
+    )
     without_prior = minimize(loss, best.x, (np.inf,), "L-BFGS-B", bounds=bounds)
     limit = without_prior.fun + chi2.ppf(confidence, 1) / 2
     within_limit = {"type": "ineq", "fun": lambda parameters: limit - loss(parameters, np.inf)}

@@ -54,10 +54,10 @@ def test_batches_answer_as_single_rows_do(
 ) -> None:
     encoder = Encoder(encoder.tokenizer, "alpaca", shots)
     prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
-    choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
+    choices = [encoder.choices(CHOICES)] * len(prompts)
     answers = answer_prompts(toy_model, encoder, prompts, choices, 6, batch_size, "test")
     for prompt, answer in zip(prompts, answers, strict=True):
-        wanted = [_plain_log_likelihood(toy_model, prompt, choice) for choice in choices[0]]
+        wanted = [_plain_log_likelihood(toy_model, prompt, list(choice)) for choice in choices[0]]
         assert answer.log_likelihoods == pytest.approx(wanted, abs=1e-4)
         assert answer.text == _plain_greedy(toy_model, encoder, prompt, 6)
 
@@ -97,7 +97,7 @@ def test_rows_that_end_early_leave_the_others_as_they_were(
 
 def test_choices_are_scored_alike_without_an_answer(toy_model: Any, encoder: Encoder) -> None:
     prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
-    choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
+    choices = [encoder.choices(CHOICES)] * len(prompts)
     scored, answered = (
         answer_prompts(toy_model, encoder, prompts, choices, limit, 2, "test") for limit in (0, 3)
     )
@@ -160,7 +160,7 @@ def test_the_state_of_an_answer_is_that_at_the_end_of_its_prompt(
     toy_model: Any, encoder: Encoder, batch_size: int, limit: int
 ) -> None:
     prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
-    choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
+    choices = [encoder.choices(CHOICES)] * len(prompts)
     answers = answer_prompts(toy_model, encoder, prompts, choices, limit, batch_size, "test")
     for prompt, answer in zip(prompts, answers, strict=True):
         with torch.no_grad():
@@ -202,7 +202,7 @@ def _memory_for(
 def _answer_all(model: Any, encoder: Encoder) -> list[Any]:
     """Eleven prompts of two wordings and unequal lengths, scored and answered in batches of eight."""
     prompts = [encoder.prompt(f"{PROMPTS[at % 2]} {'so ' * at}") for at in range(11)]
-    choices = [[encoder.answer(choice) for choice in CHOICES]] * len(prompts)
+    choices = [encoder.choices(CHOICES)] * len(prompts)
     return answer_prompts(model, encoder, prompts, choices, 4, 8, "the rows")
 
 

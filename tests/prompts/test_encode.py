@@ -1,5 +1,6 @@
 """Prompt and answer as token ids, on the real tokenizers of Mistral and of SmolLM2."""
 
+import copy
 from typing import Any
 
 from runtime.errors import StudyError
@@ -119,6 +120,75 @@ def test_a_tokenizer_without_end_of_sequence_is_refused() -> None:
 
     with pytest.raises(StudyError, match="no end-of-sequence token"):
         Encoder(Bare(), "alpaca")
+
+
+# --- chat bases whose turns end otherwise, and labels that begin one another ----------------------
+
+TURNS = (
+    "{{ bos_token }}{{ strftime_now('%d %B %Y') }}{% for m in messages %}<|turn|>{{ m.role }}\n"
+    "{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def turns(mistral_tokenizer: Any) -> Any:
+    """Mistral's tokenizer with a chat template whose turns end with a token that is not its EOS."""
+    tokenizer = copy.deepcopy(mistral_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|turn|>", "<|end|>"]})
+    tokenizer.chat_template = TURNS
+    return tokenizer
+
+
+def test_an_answer_of_a_chat_base_ends_with_its_turn(turns: Any) -> None:
+    encoder = Encoder(turns, "chat")
+    end = turns.convert_tokens_to_ids("<|end|>")
+    assert encoder.example("Is it good?", "positive").answer[-1] == end
+    answer = [*encoder.text("positive"), end]
+    assert encoder.has_stopped(answer)
+    assert encoder.has_stopped([*encoder.text("positive"), turns.eos_token_id])
+    assert encoder.decode(answer + encoder.text("\n and more")) == "positive"
+    assert Encoder(turns, "alpaca").eos == turns.eos_token_id
+
+
+def test_a_chat_template_writes_the_same_date_every_day(turns: Any) -> None:
+    ids = Encoder(turns, "chat").prompt("Is it good?")
+    assert "01 January 2025" in turns.decode(ids)
+
+
+@pytest.mark.parametrize(
+    ("answers", "counts"),
+    [
+        (["joy", "joyful"], True),
+        (["calendar_update", "order", "calendar"], True),
+        (["neutral or mixed", "neutral"], True),
+        (["negative", "positive"], False),
+        (["1", "2", "3"], False),
+        (["积极", "消极"], False),
+    ],
+)
+def test_the_end_counts_where_a_label_begins_another_one(
+    tokenizer: Any, answers: list[str], counts: bool
+) -> None:
+    encoder = Encoder(tokenizer, "alpaca")
+    end = (tokenizer.eos_token_id,) if counts else ()
+    assert encoder.ends_count(answers) == counts
+    assert encoder.choices(answers) == tuple((*encoder.answer(each), *end) for each in answers)
+
+
+def test_after_shots_the_end_of_a_label_is_where_the_next_shot_begins(tokenizer: Any) -> None:
+    encoder = Encoder(tokenizer, "alpaca", [("First?", "joy")])
+    for ids, answer in zip(encoder.choices(["joy", "joyful"]), ["joy", "joyful"], strict=True):
+        assert list(ids) == encoder.answer(answer) + encoder.text("\n\n")
+        assert encoder.has_stopped(list(ids))
+
+
+def test_labels_of_the_same_tokens_are_refused(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(tokenizer, "alpaca")
+    monkeypatch.setattr(encoder, "answer", lambda text: [0])
+    with pytest.raises(StudyError, match="'a' and another label as the same tokens"):
+        encoder.choices(["a", "b"])
 
 
 def test_the_tokenizer_files_are_the_real_ones(
