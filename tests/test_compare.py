@@ -424,8 +424,8 @@ def test_ceilings_and_suspicious_rows_again(study: Path) -> None:
     test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     known = [row["agreement"] for row in test if row["agreement"] is not None]
     assert f"{np.mean(known):.3f}".replace("0.", ".") + " [" in report
-    assert "Another panel of as many raters would give them to .875" in report
-    assert "at most .250 are wrong" in report
+    assert "Another panel of the same size would give these labels to .875" in report
+    assert "At most .250 of the training labels are wrong" in report
     with (study / "reports/suspicious-rows.csv").open(encoding="utf-8", newline="") as file:
         listed = list(csv.DictReader(file))
     assert len(listed) == 50
@@ -619,7 +619,7 @@ def test_a_single_tuned_model_is_compared_with_no_other(
         f"mixed_fine_tuned - {MODELS[0]}",
         "mixed_fine_tuned - every free system",
     ]
-    assert "Of the tuned models" not in report
+    assert "Between the tuned models" not in report
     assert "sentiment_fine_tuned" not in report
 
 
@@ -731,7 +731,7 @@ def test_training_rows_are_counted_by_the_source_that_prepare_wrote(
 def test_fifty_rows_cannot_tell_the_tuned_models_apart(compared: Callable[..., Path]) -> None:
     report = _report(compared(TWO, 50))
     assert "cannot tell sentiment_fine_tuned from mixed_fine_tuned" in report
-    assert "with 50 rows a difference under" in report
+    assert "with 50 rows, only differences of at least" in report
 
 
 def test_identical_predictions_divide_by_nothing(compared: Callable[..., Path]) -> None:

@@ -142,7 +142,7 @@ def test_one_licence_besides_permissive_ones_rules(
 def test_alpaca_hands_its_licence_to_the_mixed_model_and_to_that_alone() -> None:
     settings = _settings("mistral-7b")
     assert _read(_card(MIXED, settings))["license"] == "cc-by-nc-4.0"
-    assert "CC-BY-NC-4.0, as it follows" in _card(MIXED, settings)
+    assert "CC-BY-NC-4.0, which follows" in _card(MIXED, settings)
     alone = _card(ALONE, settings)  # of tweets whose licence is not known
     assert _read(alone)["license"] == "other"
     assert "Not known. Each part" in alone
@@ -315,7 +315,7 @@ def test_a_published_card_says_where_a_base_from_a_package_comes_from() -> None:
     card = published(
         _card(MIXED, settings), "me/mine", settings.base_model, settings.precision, None
     )
-    assert "`dvc repro base_model` puts the base into `models/base`" in card
+    assert "`dvc repro base_model` writes the base model to `models/base`" in card
     assert "git checkout" not in card
 
 
@@ -358,7 +358,7 @@ def _declare(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 def test_a_card_compares_with_every_other_tuned_system(monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, "a_fine_tuned", "b_fine_tuned", "c_fine_tuned")
     text = _card("b_fine_tuned", _settings("pocket")).replace("\\", "")
-    assert "Beside the other tuned models: " in text
+    assert "Compared with the other tuned models: " in text
     for rival in ("a_fine_tuned", "c_fine_tuned"):
         assert f"cannot tell b_fine_tuned from {rival}" in text
         assert f"\n| {rival} |" in text
@@ -370,7 +370,7 @@ def test_the_only_tuned_system_is_compared_with_the_original_alone(
 ) -> None:
     _declare(monkeypatch, "a_fine_tuned")
     text = _card("a_fine_tuned", _settings("pocket"))
-    assert "Beside the other" not in text
+    assert "Compared with the other" not in text
     assert "Fine-tuning helped a" in text
 
 
