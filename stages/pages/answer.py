@@ -17,7 +17,7 @@ def answer_text(results: Results, ceilings: Ceilings) -> str:
     ]
     if between_tuned:
         sentences.append(f"Between the tuned models: {'; '.join(between_tuned)}.")
-    sentences.append("The cost: " + "; ".join(cost_clause(name, results) for name in tuned) + ".")
+    sentences.append("The cost: " + ". ".join(cost_clause(name, results) for name in tuned) + ".")
     best = max(tuned, key=accuracy)
     if ceilings.one_rater is not None:
         sentences.append(

