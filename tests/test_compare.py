@@ -755,5 +755,5 @@ def test_predictions_of_other_rows_are_refused(
     done = call_stage(folder, "compare")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        f"error: {path.relative_to(folder)}: its rows are not those of the test split"
+        f"error: {path.relative_to(folder)}: its rows differ from the test split"
     )

@@ -32,7 +32,7 @@ def training_blocks(results: Results) -> Iterator[Block]:
     """The size of every training."""
     yield Heading("What was trained")
     yield text(
-        "Parameters: all parameters of the model. Trained parameters: those that the training changed. "
+        "Parameters: all parameters of the model. Trained parameters: parameters that the training changed. "
         "Times depend on the machine: ",
         Code("make repro"),
         " ends with the time of every training and of an answer.",

@@ -69,7 +69,7 @@ class EncoderCard:
     def usage(self) -> list[str]:
         """The form of the model's input."""
         return [
-            f"It reads a text alone, without an instruction, cut at {self.settings.encoder.max_length} "
+            f"It reads a text without an instruction, cut at {self.settings.encoder.max_length} "
             "tokens, and returns the most likely label with its probability."
         ]
 

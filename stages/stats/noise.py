@@ -63,7 +63,7 @@ def estimated_noise(
     errors are rare, but label errors are not.
 
     Temperature and rates are fitted to these rows together. The temperature has a log-normal prior
-    around 1, because the model was trained by likelihood. The interval is that of the likelihood ratio,
+    around 1, because the model was trained by likelihood. The interval is a likelihood-ratio interval
     without the prior.
 
     The model of label errors ignores the text, so label errors on rows that are hard for the model are
