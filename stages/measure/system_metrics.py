@@ -113,7 +113,7 @@ def read_labelled(system: str, test: Rows) -> Rows:
     if [(row["row_id"], row["label"]) for row in rows] != [
         (row["row_id"], row["label"]) for row in test
     ]:
-        raise StudyError(f"{path}: its rows are not those of the test split: run `dvc repro`")
+        raise StudyError(f"{path}: its rows differ from the test split: run `dvc repro`")
     return rows
 
 

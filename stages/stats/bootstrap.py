@@ -14,7 +14,7 @@ from stats.paired import alone, right_rows
 FEWEST = 25  # differing rows; with fewer, the interval contains the true value too seldom
 REPLICATES = 10_000
 
-Metrics = dict[str, Estimate]  # the keys are those of `METRICS`
+Metrics = dict[str, Estimate]  # by key of `METRICS`
 Differences = Metrics
 
 
