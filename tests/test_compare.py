@@ -424,8 +424,8 @@ def test_ceilings_and_suspicious_rows_again(study: Path) -> None:
     test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     known = [row["agreement"] for row in test if row["agreement"] is not None]
     assert f"{np.mean(known):.3f}".replace("0.", ".") + " [" in report
-    assert "Another panel of as many raters would give them to .875" in report
-    assert "at most .250 are wrong" in report
+    assert "Another panel of the same size would give these labels to .875" in report
+    assert "At most .250 of the training labels are wrong" in report
     with (study / "reports/suspicious-rows.csv").open(encoding="utf-8", newline="") as file:
         listed = list(csv.DictReader(file))
     assert len(listed) == 50
@@ -500,13 +500,15 @@ def test_other_numbers_of_checked_instructions_are_counted_and_named(
         assert f"{figures['ten']} of 3" in _table(folder, "ten followed")[system]
         if system in MODELS[2:]:
             count = round(40 * figures["hundred"])
-            assert f"follows {count} of 40 further ones" in _report(folder).split("\n\n")[1]
+            assert (
+                f"follows {count} of 40 further instructions " in _report(folder).split("\n\n")[1]
+            )
 
 
 def test_the_answer_names_gain_and_cost_first(study: Path) -> None:
     answer, figures = _report(study).split("\n\n")[1], _figures(study)
     assert answer.startswith(
-        "Fine-tuning helped sentiment_fine_tuned: sentiment_fine_tuned is right on "
+        "Fine-tuning helped sentiment_fine_tuned. sentiment_fine_tuned is right on "
     )
     for system in MODELS[2:]:
         found = figures["systems"][system]
@@ -598,7 +600,7 @@ def test_a_third_tuned_model_is_in_every_table_and_primary_comparison(
         assert "| third_fine_tuned |" in tables[0]
     answer = report.split("\n\n")[1]
     for name in tuned:
-        assert re.search(rf"{name}[a-z ]*: {name} is right on ", answer)
+        assert re.search(rf"{name}[a-z ]*\. {name} is right on ", answer)
         assert f"{name} answers " in answer
     assert (folder / "reports/cards/third_fine_tuned.md").is_file()
     summary = (folder / "reports/summary.txt").read_text(encoding="utf-8")
@@ -619,7 +621,7 @@ def test_a_single_tuned_model_is_compared_with_no_other(
         f"mixed_fine_tuned - {MODELS[0]}",
         "mixed_fine_tuned - every free system",
     ]
-    assert "Of the tuned models" not in report
+    assert "Between the tuned models" not in report
     assert "sentiment_fine_tuned" not in report
 
 
@@ -648,7 +650,7 @@ def test_the_report_says_plainly_whether_the_encoder_is_as_good(
     assert done.returncode == 0, done.stderr
     sentence = (
         "encoder_fine_tuned, a small pretrained encoder with a classification head, is "
-        f"{words} the best tuned language model: right on "
+        f"{words} the best tuned language model. encoder_fine_tuned is right on "
     )
     report, numbers = _report(folder), _figures(folder)
     assert sentence in report.split("\n\n")[1]
@@ -685,11 +687,11 @@ def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
     assert "helped sentiment_fine_tuned" not in answer
     assert answer.startswith(
         "The accuracy of sentiment_fine_tuned rose with fine-tuning, but sentiment_fine_tuned is not "
-        "shown to be better than always answering the commonest label: sentiment_fine_tuned is right on "
+        "shown to be better than always answering the commonest label. sentiment_fine_tuned is right on "
         "80.0% of 400 test rows (macro-F1 .444), original_pretrained on "
     )
-    assert "; always answering the commonest label is right on 80.0% (macro-F1 .444)." in answer
-    assert "Fine-tuning helped mixed_fine_tuned: " in answer
+    assert " Always answering the commonest label is right on 80.0% (macro-F1 .444)." in answer
+    assert "Fine-tuning helped mixed_fine_tuned. " in answer
 
 
 def test_systems_without_predictions_of_these_labels_are_left_out(
@@ -731,7 +733,7 @@ def test_training_rows_are_counted_by_the_source_that_prepare_wrote(
 def test_fifty_rows_cannot_tell_the_tuned_models_apart(compared: Callable[..., Path]) -> None:
     report = _report(compared(TWO, 50))
     assert "cannot tell sentiment_fine_tuned from mixed_fine_tuned" in report
-    assert "with 50 rows a difference under" in report
+    assert "with 50 rows, only differences of at least" in report
 
 
 def test_identical_predictions_divide_by_nothing(compared: Callable[..., Path]) -> None:
@@ -753,5 +755,5 @@ def test_predictions_of_other_rows_are_refused(
     done = call_stage(folder, "compare")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        f"error: {path.relative_to(folder)}: its rows are not those of the test split"
+        f"error: {path.relative_to(folder)}: its rows differ from the test split"
     )

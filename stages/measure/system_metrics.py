@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from prompts.bare_labels import bare_labels
 from prompts.templates import Template
 from rows.answers import (
+    EXAMPLES,
     GENERAL_PREDICTIONS,
     LABELLED_PREDICTIONS,
     LIKELIHOODS,
@@ -41,13 +42,15 @@ Rows = list[dict[str, Any]]
 class Labelled:
     """Metrics of any system on the labelled test rows.
 
-    `scored` (n): the most likely label of each row. `metrics`: every metric of `METRICS` by key.
+    `scored` (n): the most likely label of each row. `n_ties`: rows with several most likely labels, whose
+    prediction is the first of these labels. `metrics`: every metric of `METRICS` by key.
     `absent_labels`: labels that no test row has; macro averages leave these labels out. `by_agreement`:
     accuracy and number of rows by band of human agreement. `probabilities` (n, K): the labels'
     probabilities, None for a system without probabilities. `bins`: reliability bins of these.
     """
 
     scored: list[str | None]
+    n_ties: int
     metrics: Mapping[str, Estimate]
     absent_labels: Sequence[str]
     by_agreement: Mapping[str, tuple[Estimate | None, int]]
@@ -71,7 +74,8 @@ class Labelled:
 class Answering:
     """Further metrics of a language model's answers.
 
-    `free`: accuracy of the free answers, read strictly. `invalid`: share of free answers without a label.
+    `end_counts`: share of rows whose labels were scored with the end of the answer. `example_labels`: the
+    labels of the few-shot examples in the prompt. `free`: accuracy of the free answers, read strictly. `invalid`: share of free answers without a label.
     `shift`: nats added to each label's score (K), chosen on the validation rows. `shifted`: accuracy with
     these shifted scores. `wordings`: metrics of held-out templates (True) and templates in training.
     `exact_seen`, `exact_held_out`: share of exact answers to tasks of families in training and held out.
@@ -82,6 +86,8 @@ class Answering:
     """
 
     tokens_per_row: float
+    end_counts: float
+    example_labels: Sequence[str]
     free: Estimate
     invalid: Estimate
     commonest_invalid: Sequence[tuple[str, int]]
@@ -114,7 +120,7 @@ def read_labelled(system: str, test: Rows) -> Rows:
     if [(row["row_id"], row["label"]) for row in rows] != [
         (row["row_id"], row["label"]) for row in test
     ]:
-        raise StudyError(f"{path}: its rows are not those of the test split: run `dvc repro`")
+        raise StudyError(f"{path}: its rows differ from the test split: run `dvc repro`")
     return rows
 
 
@@ -131,6 +137,7 @@ def measure_labelled(
         probabilities = label_probabilities([row["log_likelihoods"] for row in rows])
     return Labelled(
         scored=scored,
+        n_ties=sum(_is_tie(row["log_likelihoods"] or []) for row in rows),
         metrics={**metric_intervals(resampled, confidence), "accuracy": accuracy},
         absent_labels=absent_labels(expected, labels),
         by_agreement=accuracy_by_band([row["agreement"] for row in test], is_right, confidence),
@@ -166,6 +173,8 @@ def measure_answering(
     return Answering(
         tokens_per_row=sum(row["prompt_tokens"] + row["generated_tokens"] for row in tokens)
         / len(tokens),
+        end_counts=sum(row["end_counts"] for row in tokens) / len(tokens),
+        example_labels=_example_labels(folder),
         free=_share(_equal(parsed, expected), confidence),
         invalid=_share([label is None for label in parsed], confidence),
         commonest_invalid=commonest_invalid([row["generated"] for row in rows], parsed),
@@ -232,6 +241,19 @@ def _forgetting(
 def _followed(path: Path, entries: Sequence[CheckedInstruction]) -> list[bool]:
     answers = read_table(path, TEN_PREDICTIONS)["generated"].to_pylist()
     return [followed(entry, answer) for entry, answer in zip(entries, answers, strict=True)]
+
+
+def _example_labels(folder: Path) -> list[str]:
+    path = folder / "examples.parquet"
+    if not path.is_file():  # a system without examples
+        return []
+    examples = read_table(path, EXAMPLES).to_pylist()
+    return [example["label"] for example in examples if example["label"] is not None]
+
+
+def _is_tie(log_likelihoods: Sequence[float]) -> bool:
+    """Whether two labels are most likely."""
+    return log_likelihoods.count(max(log_likelihoods)) > 1 if log_likelihoods else False
 
 
 def _equal(predicted: Sequence[str | None], expected: Sequence[str]) -> list[bool]:

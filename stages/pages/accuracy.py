@@ -93,7 +93,10 @@ def further_table(systems: Mapping[str, SystemMetrics]) -> Table:
 def metrics_note(systems: Mapping[str, SystemMetrics], labels: Labels) -> str:
     """A sentence on the meaning of the metrics, and a sentence on labels that no test row has."""
     averaged = f"of the label {labels.positive}" if len(labels.names) == 2 else "macro averages"
-    note = f"Accuracy is that of the most likely label; F1, precision and recall are {averaged}."
+    note = (
+        "Accuracy, F1, precision and recall use the most likely label. F1, precision and recall are "
+        f"{averaged}."
+    )
     absent = next(iter(systems.values())).labelled.absent_labels
     if absent:
         note += f" No test row has the label {', '.join(absent)}: macro averages leave it out."

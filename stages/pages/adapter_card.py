@@ -1,6 +1,6 @@
-"""What the card of a LoRA adapter says that the card of another kind of model does not.
+"""The parts of a model card that only the card of a LoRA adapter contains.
 
-A card for another kind of system is one class with the same methods, entered in `pages.cards.KINDS`.
+The card of another kind of system is one class with the same methods, listed in `pages.cards.KINDS`.
 """
 
 import json
@@ -55,22 +55,22 @@ class AdapterCard:
         )
 
     def headline(self, name: str, rivals: Sequence[str], results: Results) -> tuple[str, str]:
-        """Title and text of the section on accuracy."""
+        """Title and text of the section on accuracy; `rivals` are the other tuned systems."""
         text = gain_sentence(name, results)
         if rivals:
             models = "model" if len(rivals) == 1 else "models"
             verdicts = "; ".join(results.verdict(name, rival).sentence for rival in rivals)
-            text += f" Beside the other tuned {models}: {verdicts}."
+            text += f" Compared with the other tuned {models}: {verdicts}."
         return "Did fine-tuning help", text
 
     def cost(self, name: str, systems: Sequence[str], results: Results) -> list[str]:
-        """The section on lost abilities; `systems` are the model, the original and its rivals."""
+        """The section on lost abilities; `systems` are this system, the original and the rivals."""
         return [
             "## What it lost",
             text_cell(f"{cost_clause(name, results)}."),
             table_markdown(cost_table({system: results.metrics[system] for system in systems})),
             "Bare label: answers to general instructions that contain nothing but a label. Nats a "
-            "token: how unlikely the model finds other answers to general instructions.",
+            "token: the negative log-likelihood of reference answers to general instructions.",
         ]
 
     def limits(self) -> str:
@@ -78,13 +78,13 @@ class AdapterCard:
         names = ", ".join(map(text_cell, self.settings.labels.names))
         return bullets_markdown(
             [
-                f"Meant for labelling texts like those it was trained on as one of {names}, and for "
+                f"Meant for labelling texts like its training texts as one of {names}, and for "
                 "studying what fine-tuning on instructions does.",
-                "The metrics hold for test rows drawn as the training rows were. Other texts and "
-                "languages were not measured.",
+                "The metrics are about test rows from the same source as the training rows. Other texts "
+                "and other languages were not measured.",
                 "Its answers to other instructions may be worse than its base model's: see what it lost.",
-                "It was not examined for bias or for harmful answers, and has those of its base model "
-                "and rows. Not for decisions about people.",
+                "It was not examined for bias or for harmful answers. It inherits both from its base "
+                "model and its training rows. Do not use it for decisions about people.",
             ]
         )
 
@@ -98,7 +98,7 @@ class AdapterCard:
     def usage(self) -> list[str]:
         """The form of the model's input."""
         return [
-            "It reads prompts of this form, and answers what comes next:",
+            "It reads prompts of this form and continues them with its answer:",
             fenced(_prompt(self.settings.prompt_format)),
         ]
 
@@ -113,9 +113,9 @@ class AdapterCard:
 
 
 def adapter_code(place: str, base: str) -> str:
-    """Python lines that load an adapter with its base model, and the base model's tokenizer.
+    """A block of Python code that loads an adapter with its base model, and the base model's tokenizer.
 
-    `base` is Python: the arguments of `AutoTokenizer.from_pretrained`.
+    `base` is Python code: the arguments of `AutoTokenizer.from_pretrained`.
     """
     return fenced(
         "from peft import AutoPeftModelForCausalLM\n"
@@ -127,13 +127,14 @@ def adapter_code(place: str, base: str) -> str:
 
 
 def four_bit_note(precision: Precision) -> list[str]:
-    """A paragraph for an adapter over 4-bit weights; nothing for another."""
+    """A paragraph for an adapter of a 4-bit base model; an empty list for another adapter."""
     if precision.quantization != "nf4":
         return []
     return [
-        "It was trained and measured over its base in 4 bits (NF4, double quantisation, computing in "
-        f"{precision.dtype}). These lines load the base in full precision, over which it was not "
-        "measured; give `from_pretrained` such a `quantization_config` to get the same metrics."
+        "It was trained and measured with its base model in 4 bits (NF4, double quantisation, computing "
+        f"in {precision.dtype}). These lines load the base model in full precision, for which no metric "
+        "was measured. For the same metrics, pass a `quantization_config` with these settings to "
+        "`from_pretrained`."
     ]
 
 

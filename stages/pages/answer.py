@@ -6,18 +6,18 @@ from pages.sentences import cost_clause, encoder_sentence, gain_sentence
 
 
 def answer_text(results: Results, ceilings: Ceilings) -> str:
-    """Did it help, by how much, at what cost, how near to people, and what costs no fine-tuning?"""
+    """Whether fine-tuning helped, by how much, what it cost, and how people and other systems compare."""
     systems, accuracy = results.systems, results.accuracy
     tuned = [system.name for system in systems.tuned]
     sentences = [gain_sentence(name, results) for name in tuned]
-    between = [
+    between_tuned = [
         verdict.sentence
         for verdict in results.verdicts
         if not verdict.rivals and systems.original.name != verdict.comparison.second
     ]
-    if between:
-        sentences.append(f"Of the tuned models: {'; '.join(between)}.")
-    sentences.append("The cost: " + "; ".join(cost_clause(name, results) for name in tuned) + ".")
+    if between_tuned:
+        sentences.append(f"Between the tuned models: {'; '.join(between_tuned)}.")
+    sentences.append("The cost: " + ". ".join(cost_clause(name, results) for name in tuned) + ".")
     best = max(tuned, key=accuracy)
     if ceilings.one_rater is not None:
         sentences.append(
@@ -31,7 +31,7 @@ def answer_text(results: Results, ceilings: Ceilings) -> str:
     sentences.append("Without fine-tuning: " + ", ".join(free) + ".")
     against_all = [verdict.words for verdict in results.verdicts if verdict.rivals]
     if against_all:
-        sentences.append(f"The verdict on these together: {'; '.join(against_all)}.")
+        sentences.append(f"The verdict on these systems together: {'; '.join(against_all)}.")
     references = [
         f"{system.name} {percent(accuracy(system.name))}" for system in systems.of_kind("reference")
     ]

@@ -49,7 +49,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing in a file; `path` is relative to the page."""
+    """A figure in a file; `path` is relative to the page."""
 
     title: str
     path: str
@@ -57,7 +57,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks that are folded away below their summary."""
+    """Blocks that a reader unfolds by a click on their summary."""
 
     summary: str
     blocks: "Sequence[Block]"

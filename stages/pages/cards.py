@@ -1,8 +1,8 @@
-"""Model cards as the Hub reads them: metadata in YAML, then Markdown.
+"""Model cards in the Hub's format: metadata in YAML, then Markdown.
 
-`compare` writes a card for every trained system. `published` and `merged` fit a card to a copy of the
-model elsewhere. huggingface_hub writes and reads the metadata; its Jinja templates are not used, since
-text from data would be parsed as a template.
+`compare` writes a card for every trained system. `published` and `merged` adapt a card to a copy of the
+model in another place. huggingface_hub writes and reads the metadata. Its Jinja templates are not used,
+because they would parse text from data as a template.
 """
 
 import json
@@ -48,8 +48,8 @@ def card_markdown(
 ) -> str:
     """The whole card of a trained system, as it is in the repository.
 
-    The card compares with the original and with every other tuned system. Raises `KeyError` for a
-    system whose kind has no card.
+    The card compares the system with the original and with every other tuned system. Raises `KeyError`
+    for a system whose kind is not in `KINDS`.
     """
     system = results.systems[name]
     assert isinstance(system, Trained)
@@ -61,60 +61,61 @@ def card_markdown(
     }
     kind = KINDS[system.kind]
     parts = parts_of(kind.base(settings), settings.sources, settings.origins, training)
-    of_kind = kind(settings, parts, str(system.folder))
-    title, answer = of_kind.headline(name, rivals, results)
+    kind_card = kind(settings, parts, str(system.folder))
+    title, answer = kind_card.headline(name, rivals, results)
     sections = [
         f"# {text_cell(name)}",
-        of_kind.description(),
+        kind_card.description(),
         f"## {title}",
         text_cell(answer),
         table_markdown(results_table(compared)),
         table_markdown(further_table(compared)),
         _how_measured(results),
-        *of_kind.cost(name, list(compared), results),
+        *kind_card.cost(name, list(compared), results),
         "## What it is made of",
         bullets_markdown([part.markdown() for part in parts]),
         f"Its training rows are {text_cell(training.file)}, sha256 {training.sha256}.",
         "## Licence",
         licence_text(parts),
         "## Use and limits",
-        of_kind.limits(),
+        kind_card.limits(),
         LOADING,
-        *of_kind.loading(),
-        *of_kind.usage(),
+        *kind_card.loading(),
+        *kind_card.usage(),
         "## How it was trained",
-        table_markdown(_settings_table(of_kind, settings, results.accounts[name])),
-        "In a checkout of the study whose `params.yaml` says "
-        f"`profile: {settings.profile}` and the seeds above, this trains it again:",
+        table_markdown(_settings_table(kind_card, settings, results.accounts[name])),
+        "To train it again in a checkout of the study, with "
+        f"`profile: {settings.profile}` and the seeds above in `params.yaml`:",
         fenced(f"dvc repro {system.train_stage}", "sh"),
         "## Whom to cite",
         bullets_markdown(
-            [text_cell(cited) for cited in citations(parts)] or ["The profile names nobody."]
+            [text_cell(cited) for cited in citations(parts)] or ["The profile states no citation."]
         ),
     ]
-    return _written(_metadata(name, of_kind, results), "\n\n".join(sections) + "\n")
+    metadata = _metadata(name, kind_card, results).to_yaml()
+    return f"---\n{metadata}\n---\n\n" + "\n\n".join(sections) + "\n"
 
 
 def published(
     card: str, repo: str, base: BaseModelSource, precision: Precision, commit: str | None
 ) -> str:
-    """The card of an adapter that lies in the repository `repo` of the Hub.
+    """The card of an adapter in the repository `repo` of the Hub.
 
-    `commit` is the study's, where the study is known to have trained the adapter at that commit.
+    `commit`: the commit of the study that trained the adapter, None if it is not known.
     """
     if isinstance(base, HubBase):
         lines = [adapter_code(repo, f'{json.dumps(base.id)}, revision="{base.revision}"')]
     else:
         lines = [
-            "Its base lies in no repository of the Hub in just this form: load it in a checkout of the "
-            "study, where `dvc repro base_model` puts the base into `models/base`.",
+            "No repository of the Hub contains its base model in exactly this form. Load it in a checkout "
+            "of the study, where `dvc repro base_model` writes the base model to `models/base`.",
             adapter_code(repo, '"models/base"'),
         ]
     return _published(card, [*lines, *four_bit_note(precision)], commit)
 
 
 def published_encoder(card: str, repo: str, commit: str | None) -> str:
-    """The card of an encoder that lies in the repository `repo` of the Hub; `commit` as in `published`."""
+    """The card of an encoder in the repository `repo` of the Hub; `commit` as in `published`."""
     return _published(card, [encoder_code(repo)], commit)
 
 
@@ -127,8 +128,11 @@ def _published(card: str, loading: Sequence[str], commit: str | None) -> str:
 
 
 def merged(card: str, place: str, proof: str) -> str:
-    """The card of a model into whose weights the adapter is merged; `proof` says how that went."""
-    lines = fenced(
+    """The card of the whole model in the folder `place`, made by merging the adapter into its base model.
+
+    `proof`: a sentence on the comparison of adapter and merged model.
+    """
+    code = fenced(
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
         f"model = AutoModelForCausalLM.from_pretrained({json.dumps(place)})\n"
         f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(place)})",
@@ -138,7 +142,7 @@ def merged(card: str, place: str, proof: str) -> str:
     content.data.library_name = "transformers"
     if content.data.base_model is not None:
         content.data.base_model_relation = "finetune"
-    title, rest = _with_loading(content.text.lstrip("\n"), [lines]).split("\n\n", 1)
+    title, rest = _with_loading(content.text.lstrip("\n"), [code]).split("\n\n", 1)
     content.text = f"\n{title}\n\n{text_cell(proof)}\n\n{rest}"
     return str(content)
 
@@ -146,24 +150,24 @@ def merged(card: str, place: str, proof: str) -> str:
 # --- the sections of every kind -------------------------------------------------------------------
 
 
-def _metadata(name: str, of_kind: Card, results: Results) -> ModelCardData:
-    base, labelled, *_ = of_kind.parts
-    licence = licence_of(of_kind.parts)
+def _metadata(name: str, kind_card: Card, results: Results) -> ModelCardData:
+    base, labelled, *_ = kind_card.parts
+    licence = licence_of(kind_card.parts)
     if licence is not None and (licence in PERMISSIVE or licence.startswith("cc-")):
         licences = {"license": licence}
-    else:  # for a licence that is not on its list, the Hub has the word "other"
+    else:  # "other" is the Hub's word for a licence that is not on its list
         licences = {"license": "other", "license_name": licence or "several-see-below"}
-    datasets = dict.fromkeys(part.hub_id for part in of_kind.parts[1:] if part.hub_id is not None)
+    datasets = dict.fromkeys(part.hub_id for part in kind_card.parts[1:] if part.hub_id is not None)
     fields: dict[str, Any] = {**licences}
     if base.hub_id is not None:
-        fields |= {"base_model": base.hub_id, "base_model_relation": of_kind.relation}
-    if labelled.hub_id is not None:  # the Hub files results under one of its datasets
+        fields |= {"base_model": base.hub_id, "base_model_relation": kind_card.relation}
+    if labelled.hub_id is not None:  # the Hub needs one of its datasets for every result
         fields |= {"model_name": name, "eval_results": _results(labelled.hub_id, name, results)}
     return ModelCardData(
-        library_name=of_kind.library,
-        pipeline_tag=of_kind.pipeline,
+        library_name=kind_card.library,
+        pipeline_tag=kind_card.pipeline,
         datasets=list(datasets) or None,
-        tags=list(of_kind.tags),
+        tags=list(kind_card.tags),
         **fields,
     )
 
@@ -189,18 +193,18 @@ def _results(dataset: str, name: str, results: Results) -> list[EvalResult]:
 def _how_measured(results: Results) -> str:
     return (
         f"{text_cell(metrics_note(results.metrics, results.labels))} Each metric has its "
-        f"{results.confidence:.0%} interval over test rows. All this is about this trained model, not "
-        "about the recipe: another training seed gives another model."
+        f"{results.confidence:.0%} interval over test rows. All metrics are about this trained model, "
+        "not about the recipe: another training seed gives another model."
     )
 
 
-def _settings_table(of_kind: Card, settings: Settings, account: Mapping[str, Any]) -> Table:
+def _settings_table(kind_card: Card, settings: Settings, account: Mapping[str, Any]) -> Table:
     rows: dict[str, Any] = {
         "profile": settings.profile,
         "task": settings.task,
         "seed": settings.seed,
         "training_seed": settings.training_seed,
-        **of_kind.settings_used(),
+        **kind_card.settings_used(),
         **{key: f"{account[key]:,}" for key in COUNTS if key in account},
         **{key: f"{account[key]:.4f}" for key in LOSSES if account[key] is not None},
     }
@@ -209,11 +213,10 @@ def _settings_table(of_kind: Card, settings: Settings, account: Mapping[str, Any
 
 
 def _with_loading(text: str, paragraphs: Sequence[str]) -> str:
-    """The text with other paragraphs under LOADING. Nothing between the two marks comes from data."""
+    """The text with other paragraphs between LOADING and USAGE.
+
+    The replaced text contains nothing from data, so both marks are unique.
+    """
     before, rest = text.split(f"{LOADING}\n\n")
     _, mark, after = rest.partition(f"\n\n{USAGE}")
     return "\n\n".join([before + LOADING, *paragraphs]) + mark + after
-
-
-def _written(data: ModelCardData, text: str) -> str:
-    return f"---\n{data.to_yaml()}\n---\n\n{text}"

@@ -1,4 +1,4 @@
-"""Blocks as plain text of a fixed width, for a console without colours."""
+"""Blocks as plain text of a fixed maximum width, for a console without colours."""
 
 import io
 import textwrap
@@ -20,7 +20,7 @@ def console_of(blocks: Sequence[Block]) -> str:
 
 
 def console_text(*parts: RichTable | str) -> str:
-    """Tables, and text filled to the width, as a console without colours shows them."""
+    """Tables and paragraphs, one below the other, with lines broken at `WIDTH` columns."""
     out = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
     for part in parts:
         if isinstance(part, str):
@@ -33,17 +33,17 @@ def console_text(*parts: RichTable | str) -> str:
 
 
 def table_console(table: Table) -> str:
-    """At most `WIDTH` wide: an interval is below its value, a name that is too long goes on below."""
-    # One blank between columns: with more, the intervals of eight columns would be cut off.
-    shown = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    """A table of at most `WIDTH` columns. Intervals are below their values; long names are folded."""
+    # With more than one blank between columns, the intervals of eight columns would be cut off.
+    rich_table = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     first, *numbers = table.columns
-    shown.add_column(first, overflow="fold")
+    rich_table.add_column(first, overflow="fold")
     for column in numbers:
         heading = column.replace(", ", "\n").replace(" ", "\n")
-        shown.add_column(heading, justify="right", no_wrap=True)
+        rich_table.add_column(heading, justify="right", no_wrap=True)
     for row in table.rows:
-        shown.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
-    return console_text(shown)
+        rich_table.add_row(*(escape(cell.replace(" [", "\n[")) for cell in row))
+    return console_text(rich_table)
 
 
 def _block(block: Block) -> str:

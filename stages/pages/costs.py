@@ -1,14 +1,14 @@
-"""The report on what fine-tuning cost, and on the readings of a language model's answers."""
+"""The report's sections on the cost of fine-tuning, and on two readings of an answer."""
 
 from collections.abc import Iterator, Mapping
 
 from measure.results import Results
 from measure.system_metrics import Answering, SystemMetrics
 from pages.blocks import Block, Code, Heading, Table, bullets, text
-from pages.numbers import NOTHING, in_nats, with_interval
+from pages.numbers import NOTHING, in_nats, percent, with_interval
 from settings.labels import Labels
 
-SIZES = {  # keys of metrics/train_*.json, with headings
+SIZES = {  # key in metrics/train_*.json: heading
     "rows": "training rows",
     "steps": "steps",
     "total_parameters": "parameters",
@@ -17,13 +17,13 @@ SIZES = {  # keys of metrics/train_*.json, with headings
 
 
 def cost_blocks(results: Results) -> Iterator[Block]:
-    """What the answers to general instructions show."""
+    """The metrics of answers to general instructions."""
     yield Heading("What it cost")
     yield text(
-        "A checked instruction is followed if the answer passes all checks. Exact: right answers to "
-        "checkable tasks, of families that are in training and families held out of training. Nats a "
-        "token: the negative log-likelihood of the answers that the free-form general test rows have, "
-        "and its difference to the original's; more means more is forgotten."
+        "A checked instruction is followed if the answer passes all checks. Exact: share of exactly right "
+        "answers to programmed tasks, of families in training (seen) and families held out of training. "
+        "Nats a token: the negative log-likelihood of the reference answers to free-form general test "
+        "rows. The more nats than the original, the more is forgotten."
     )
     yield cost_table(results.metrics)
 
@@ -32,10 +32,10 @@ def training_blocks(results: Results) -> Iterator[Block]:
     """The size of every training."""
     yield Heading("What was trained")
     yield text(
-        "Parameters: those of the whole model, and those that the training changed. The time of every "
-        "training and of an answer depends on the machine: ",
+        "Parameters: all parameters of the model. Trained parameters: parameters that the training changed. "
+        "Times depend on the machine: ",
         Code("make repro"),
-        " prints it at its end.",
+        " ends with the time of every training and of an answer.",
     )
     rows = [
         [system.name, *(f"{results.accounts[system.name][key]:,}" for key in SIZES)]
@@ -45,15 +45,16 @@ def training_blocks(results: Results) -> Iterator[Block]:
 
 
 def reading_blocks(results: Results) -> Iterator[Block]:
-    """The most likely label, the free answer, and a moved threshold."""
+    """Accuracy by the most likely label, by the free answer, and with a moved threshold."""
     yield Heading("Two readings of an answer, and a moved threshold")
     yield text(
-        "The most likely label is fair to a model that never learnt to answer with a label alone. The "
+        "The most likely label is fair to a model that was not trained to answer with only a label. The "
         "free answer, read strictly, is what a user gets. The moved threshold adds one constant a label "
-        "to the scores, chosen on the validation rows: what an untuned model gains by it was never a "
-        "matter of reading the text."
+        "to the scores, chosen on the validation rows. If an untuned model gains by the constants, the "
+        "gain does not come from a better understanding of the text."
     )
     yield readings_table(results.metrics, results.labels)
+    yield text(" ".join(scoring_sentences(results)))
     yield text("The commonest free answers that contain no label:")
     yield bullets(
         f"{name}: "
@@ -65,8 +66,38 @@ def reading_blocks(results: Results) -> Iterator[Block]:
     )
 
 
+def scoring_sentences(results: Results) -> Iterator[str]:
+    """How labels were scored: the end of the answer, exact ties, the labels of few-shot examples."""
+    n_labels = len(results.labels.names)
+    with_end = max(answering.end_counts for answering in results.language_models.values())
+    if with_end:
+        yield (
+            "The tokens of one label begin the tokens of another label. Therefore the end of the answer "
+            f"counts in the score of every label ({percent(with_end)} of the rows)."
+        )
+    else:
+        yield (
+            "A label's score does not include the end of the answer: no label's tokens begin the tokens "
+            "of another label."
+        )
+    ties = {name: metrics.labelled.n_ties for name, metrics in results.metrics.items()}
+    if any(ties.values()):
+        counts = ", ".join(f"{name} {count}" for name, count in ties.items() if count)
+        yield (
+            f"Rows on which several labels are equally likely: {counts}. Such a row counts as the label "
+            "that is first in labels.names."
+        )
+    for name, answering in results.language_models.items():
+        shown = list(dict.fromkeys(answering.example_labels))
+        if shown:
+            yield (
+                f"The prompt of {name} has {len(answering.example_labels)} labelled examples, of "
+                f"{len(shown)} of the {n_labels} labels: {', '.join(shown)}."
+            )
+
+
 def cost_table(systems: Mapping[str, SystemMetrics]) -> Table:
-    """What the general instructions show of each language model among the systems."""
+    """One row a language model: the metrics of its answers to general instructions."""
     rows = [
         [
             name,
@@ -78,14 +109,14 @@ def cost_table(systems: Mapping[str, SystemMetrics]) -> Table:
             NOTHING if answering.nats is None else f"{answering.nats:.2f}",
             in_nats(answering.forgotten),
         ]
-        for name, answering in _answering(systems)
+        for name, answering in _language_models(systems)
     ]
     columns = ("hundred followed", "ten followed", "exact seen", "exact held out", "nats a token")
     return Table(("model", "bare label", *columns, "more nats than the original"), rows)
 
 
 def readings_table(systems: Mapping[str, SystemMetrics], labels: Labels) -> Table:
-    """Accuracy of the most likely label, of the free answer, and with a moved threshold."""
+    """One row a language model: accuracy of both readings and with a moved threshold, and the constants."""
     rows = [
         [
             name,
@@ -95,14 +126,14 @@ def readings_table(systems: Mapping[str, SystemMetrics], labels: Labels) -> Tabl
             with_interval(answering.shifted),
             ", ".join(f"{nats:+.2f}" for nats in answering.shift[1:]),
         ]
-        for name, answering in _answering(systems)
+        for name, answering in _language_models(systems)
     ]
-    moved = f"nats added to {', '.join(labels.names[1:])}"
-    columns = ("most likely label", "free answer", "invalid", "moved threshold", moved)
+    constants = f"nats added to {', '.join(labels.names[1:])}"
+    columns = ("most likely label", "free answer", "invalid", "moved threshold", constants)
     return Table(("model", *columns), rows)
 
 
-def _answering(systems: Mapping[str, SystemMetrics]) -> Iterator[tuple[str, Answering]]:
+def _language_models(systems: Mapping[str, SystemMetrics]) -> Iterator[tuple[str, Answering]]:
     for name, metrics in systems.items():
         if metrics.answering is not None:
             yield name, metrics.answering

@@ -1,4 +1,4 @@
-"""What the card of a fine-tuned encoder says that the card of an adapter does not."""
+"""The parts of a model card that only the card of a fine-tuned encoder contains."""
 
 import json
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class EncoderCard:
         return (
             f"A small encoder, {text_cell(base.provenance.name)}, with a classification head for the task "
             f"{text_cell(self.settings.task)}, fine-tuned on {labelled.rows:,} labelled rows ({names}). "
-            "Made with instruct-uplift as a rival of fine-tuned language models."
+            "Made with instruct-uplift, which compares it with fine-tuned language models."
         )
 
     def headline(self, name: str, rivals: Sequence[str], results: Results) -> tuple[str, str]:
@@ -54,11 +54,11 @@ class EncoderCard:
         names = ", ".join(map(text_cell, self.settings.labels.names))
         return bullets_markdown(
             [
-                f"Meant for labelling texts like those it was trained on as one of {names}.",
-                "The metrics hold for test rows drawn as the training rows were. Other texts and "
-                "languages were not measured.",
-                "It was not examined for bias, and has that of its pretrained encoder and rows. Not for "
-                "decisions about people.",
+                f"Meant for labelling texts like its training texts as one of {names}.",
+                "The metrics are about test rows from the same source as the training rows. Other texts "
+                "and other languages were not measured.",
+                "It was not examined for bias. It inherits the bias of its pretrained encoder and its "
+                "training rows. Do not use it for decisions about people.",
             ]
         )
 
@@ -69,7 +69,7 @@ class EncoderCard:
     def usage(self) -> list[str]:
         """The form of the model's input."""
         return [
-            f"It reads a text alone, without an instruction, cut at {self.settings.encoder.max_length} "
+            f"It reads a text without an instruction, cut at {self.settings.encoder.max_length} "
             "tokens, and returns the most likely label with its probability."
         ]
 
@@ -80,7 +80,7 @@ class EncoderCard:
 
 
 def encoder_code(place: str) -> str:
-    """Python lines that load an encoder and label a text."""
+    """A block of Python code that loads an encoder and labels a text."""
     return fenced(
         "from transformers import pipeline\n"
         f"classify = pipeline({json.dumps('text-classification')}, model={json.dumps(place)})\n"

@@ -1,4 +1,4 @@
-"""SystemMetrics as SVG: reliability of the probabilities, accuracy by wording of the instruction."""
+"""Figures as SVG: reliability of the probabilities, and accuracy by wording of the instruction."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import altair as alt
 
 from stats.calibration import Bin
 
-WIDTH = 720  # pixels, about, of a whole figure
+WIDTH = 720  # pixels, about; of a whole figure
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"]  # Okabe and Ito's
 GREY = "#777777"
 PERCENT = alt.Axis(format="%", tickCount=5)
@@ -27,32 +27,36 @@ class TemplateAccuracy(NamedTuple):
 
 
 def reliability_figure(bins_by_system: Mapping[str, Sequence[Bin]]) -> str:
-    """Accuracy against confidence, a panel a system; a dot's area is its rows."""
+    """Accuracy against confidence: one panel a system, one dot a bin; the dot's area shows its rows."""
     systems = list(bins_by_system)
     columns = min(2, len(systems))
     rows = [
-        {"system": system, **each._asdict()}
+        {"system": system, **bin_._asdict()}
         for system, bins in bins_by_system.items()
-        for each in bins
+        for bin_ in bins
     ]
-    least = min([0.5, *(each.confidence for bins in bins_by_system.values() for each in bins)])
-    along = alt.Scale(domain=[least, 1], nice=False, zero=False)
-    x = alt.X("confidence:Q", title="probability of the likeliest label", axis=PERCENT, scale=along)
+    lowest = min([0.5, *(bin_.confidence for bins in bins_by_system.values() for bin_ in bins)])
+    scale = alt.Scale(domain=[lowest, 1], nice=False, zero=False)
+    x = alt.X(
+        "confidence:Q", title="probability of the most likely label", axis=PERCENT, scale=scale
+    )
     y = alt.Y("accuracy:Q", title="accuracy", axis=PERCENT, scale=alt.Scale(domain=[0, 1]))
     size = alt.Size("n:Q", title="rows", scale=alt.Scale(domainMin=0, rangeMin=10, rangeMax=250))
-    ends = alt.InlineData(values=[{"confidence": at, "accuracy": at} for at in (least, 1)])
+    diagonal = alt.InlineData(values=[{"confidence": at, "accuracy": at} for at in (lowest, 1)])
     panel = alt.layer(
-        alt.Chart(ends).mark_line(strokeDash=[4, 4], strokeWidth=1, color=GREY).encode(x, y),
+        alt.Chart(diagonal).mark_line(strokeDash=[4, 4], strokeWidth=1, color=GREY).encode(x, y),
         alt.Chart().mark_line(strokeWidth=1.5).encode(x, y, _colour(systems)),
         alt.Chart().mark_circle(opacity=1).encode(x, y, _colour(systems), size),
         data=alt.InlineData(values=rows),
     ).properties(width=(WIDTH - 160) // columns, height=170)
     chart = panel.facet(alt.Facet("system:N", title=None, sort=systems), columns=columns)
-    return _svg(chart, "Is a model as often right as it is sure?", "Dashed: perfectly calibrated.")
+    return _svg(
+        chart, "Do the probabilities match the accuracy?", "Dashed line: perfectly calibrated."
+    )
 
 
 def template_figure(rows: Sequence[TemplateAccuracy]) -> str:
-    """Accuracy in its interval: a line a template, a column a system, held-out wordings triangles."""
+    """Accuracy with its interval: one line a template, one column a system. Triangles: held out."""
     systems = list(dict.fromkeys(row.system for row in rows))
     trained_first = sorted(rows, key=lambda row: row.held_out)
     templates = list(dict.fromkeys(row.template for row in trained_first))
@@ -73,7 +77,7 @@ def template_figure(rows: Sequence[TemplateAccuracy]) -> str:
     return _svg(
         chart,
         "How much does the accuracy depend on the instruction's wording?",
-        "The same rows in each; lines are the intervals over rows.",
+        "The same rows in every wording. Lines: intervals over rows.",
     )
 
 
@@ -82,7 +86,7 @@ def _colour(systems: Sequence[str]) -> alt.Color:
 
 
 def _svg(chart: alt.FacetChart, title: str, subtitle: str) -> str:
-    """White behind it all, so that it can be read on a dark page too."""
+    """The chart as SVG, on a white background so that it can be read on a dark page too."""
     heading = alt.TitleParams(title, subtitle=subtitle, anchor="start")
     out = io.StringIO()
     chart.properties(title=heading, background="white", padding=10).save(out, format="svg")

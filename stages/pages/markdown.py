@@ -1,4 +1,4 @@
-"""Blocks as Markdown: text from data is never markup."""
+"""Blocks as Markdown. Text from data is escaped, so that it is never markup."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,21 @@ def markdown_of(blocks: Sequence[Block]) -> str:
 
 
 def text_cell(text: str) -> str:
-    """Text as text, in a cell of a table too: nothing in it is markup, line breaks are kept."""
+    """The text, escaped for Markdown outside and inside of table cells, with `<br>` as line breaks.
+
+    Blank lines are dropped.
+    """
     text = text.translate(_PLAIN)
     return "<br>".join(line for line in text.splitlines() if line.strip())
 
 
 def bullets_markdown(lines: Sequence[str]) -> str:
-    """A list with one item a line; the lines are Markdown already."""
+    """A list with one item a line; the lines must be Markdown already."""
     return "\n".join(f"- {line}" for line in lines)
 
 
 def table_markdown(table: Table) -> str:
-    """A table of GitHub's Markdown, one line a row."""
+    """A table in GitHub's Markdown, one line a row."""
     lines = [_line(table.columns), "|---|" + "---:|" * (len(table.columns) - 1)]
     return "\n".join([*lines, *map(_line, table.rows)])
 
@@ -58,5 +61,5 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def fenced(code: str, language: str = "") -> str:
-    """A block of code."""
+    """A fenced block of code."""
     return f"```{language}\n{code}\n```"

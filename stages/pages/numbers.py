@@ -1,4 +1,4 @@
-"""Numbers as text, the same on every page."""
+"""Numbers as text, in the same form on every page."""
 
 from stats.estimate import Estimate
 from stats.verdicts import points
@@ -7,7 +7,7 @@ NOTHING = "-"
 
 
 def decimals(value: float | None) -> str:
-    """Three digits without the leading zero, as statistics are printed; a dash for None."""
+    """Three decimals without the leading zero, as is usual in statistics: `.941`; a dash for None."""
     if value is None:
         return NOTHING
     text = f"{abs(value):.3f}"
@@ -16,19 +16,19 @@ def decimals(value: float | None) -> str:
 
 
 def with_interval(estimate: Estimate | None) -> str:
-    """`.941 [.925, .954]`; the value alone where it has no interval."""
+    """`.941 [.925, .954]`; only the value if it has no interval; a dash for None."""
     if estimate is None or estimate.low is None:
         return decimals(estimate and estimate.value)
     return f"{decimals(estimate.value)} [{decimals(estimate.low)}, {decimals(estimate.high)}]"
 
 
 def percent(share: float) -> str:
-    """`94.1%`."""
+    """A share as a percentage: `94.1%`."""
     return f"{points(share)}%"
 
 
 def in_points(value: float, low: float | None, high: float | None) -> str:
-    """A difference of shares in points of a hundred: `+1.3 [-0.5, +3.1]`."""
+    """A difference of shares in percentage points: `+1.3 [-0.5, +3.1]`."""
     if low is None or high is None:
         return f"{100 * value:+.1f} (no interval)"
     return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

@@ -1,4 +1,4 @@
-"""What a trained model is made of, and which licence follows from its parts."""
+"""The parts of a trained model (pretrained model and sources of rows), and the licence they imply."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ PERMISSIVE = {"apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "isc", "m
 
 @dataclass(frozen=True)
 class Training:
-    """What a model was trained on: rows by source, and their file's hash.
+    """The training rows of a model: numbers of rows by source, and the file of rows with its hash.
 
-    `general` has the training rows of each source of general instructions, by the source's place in
-    `sources.general` (from 0). A source without training rows may be missing.
+    `general`: the number of training rows of each source of general instructions, by the source's place
+    in `sources.general` (from 0). A source without training rows may be missing.
     """
 
     labelled: int
@@ -29,7 +29,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a trained model: its pretrained model, or a source with `rows` of its training rows."""
+    """One part of a trained model: its pretrained model, or a source of `rows` training rows."""
 
     role: str
     provenance: Provenance
@@ -38,12 +38,12 @@ class Part:
 
     @property
     def licence(self) -> str | None:
-        """The licence that the profile states, or that the kind of source fixes; None: not known."""
+        """The licence that the profile states, else the licence of the kind of source, else None."""
         return self.origin.licence or self.provenance.licence
 
     @property
     def hub_id(self) -> str | None:
-        """The id on the Hub: the source's own, or the id in the url that the profile states."""
+        """The id on the Hub: the source's id, else the id in the profile's `url`, else None."""
         page = r"https://huggingface\.co/(?:datasets/)?([\w.-]+/[\w.-]+)/?"
         match = re.fullmatch(page, self.origin.url or "")
         return self.provenance.hub_id or (match and match[1])
@@ -64,49 +64,53 @@ def parts_of(base: Part, sources: Sources, origins: Origins, training: Training)
         base,
         Part("labelled rows", labelled, origins.labelled, training.labelled),
     ]
-    stated = [*origins.general, *[Origin()] * len(sources.general)]  # the last ones may be missing
+    # `origins.general` may be shorter than `sources.general`.
+    general_origins = [*origins.general, *[Origin()] * len(sources.general)]
     for number, source in enumerate(sources.general):
         if rows := training.general.get(number):
             provenance = row_source(source).provenance()
-            parts.append(Part("general instructions", provenance, stated[number], rows))
+            parts.append(Part("general instructions", provenance, general_origins[number], rows))
     return parts
 
 
 def licence_of(parts: Sequence[Part]) -> str | None:
-    """The licence of a model that is made of these parts, in lower case; None where none follows.
+    """The licence of a model that is made of these parts, in lower case; None if it cannot be derived.
 
-    A permissive licence asks only that its notice is kept. Where one single other licence occurs,
-    that licence follows; where none does, the base model's licence does. Several other licences leave
-    no answer, and neither does a part without a licence where nothing stricter is known.
+    A permissive licence only requires that its notice is kept. If exactly one licence is not permissive,
+    the result is that licence. If all licences are permissive, the result is the base model's licence.
+    The result is None for several licences that are not permissive. It is also None if some part has no
+    licence and all known licences are permissive.
     """
-    stated = [part.licence and part.licence.lower() for part in parts]
-    others = set(stated) - PERMISSIVE - {None}
-    if len(others) > 1 or (None in stated and not others):
+    licences = [part.licence and part.licence.lower() for part in parts]
+    not_permissive = set(licences) - PERMISSIVE - {None}
+    if len(not_permissive) > 1 or (None in licences and not not_permissive):
         return None
-    return others.pop() if others else stated[0]
+    return not_permissive.pop() if not_permissive else licences[0]
 
 
 def licence_text(parts: Sequence[Part]) -> str:
-    """The licence that follows from the parts, in words."""
+    """The licence that follows from the parts, as a paragraph."""
     licence = licence_of(parts)
-    unknown = any(part.licence is None for part in parts)
+    is_incomplete = any(part.licence is None for part in parts)
     if licence is not None:
-        stated = [part.licence for part in parts if part.licence is not None]
-        name = next(spelling for spelling in stated if spelling.lower() == licence)
-        result = f"{name}, as it follows from the parts above"
-    elif unknown:
+        spellings = [part.licence for part in parts if part.licence is not None]
+        name = next(spelling for spelling in spellings if spelling.lower() == licence)
+        result = f"{name}, which follows from the licences of the parts above"
+    elif is_incomplete:
         result = "Not known"
     else:
-        result = "No single one: the parts above have several that ask for different things"
-    look_up = "For a part above no licence is stated: look it up before you publish. "
+        result = (
+            "No single licence: the parts above have several licences with different conditions"
+        )
+    look_up = "For a part above no licence is stated: look up its licence before you publish. "
     return (
-        f"{result}. Each part's own licence holds for it, and its notice is to be kept. "
-        f"{look_up if unknown else ''}"
-        "(A permissive licence yields to the one other; this is a rule of thumb, no legal advice.)"
+        f"{result}. Each part's licence still applies to that part, and its notice must be kept. "
+        f"{look_up if is_incomplete else ''}"
+        "(Rule of thumb, not legal advice: a single licence that is not permissive applies to the whole.)"
     )
 
 
 def citations(parts: Sequence[Part]) -> list[str]:
-    """Whom the parts ask to cite, without repeats."""
-    cited = [part.origin.cite for part in parts if part.origin.cite is not None]
-    return list(dict.fromkeys(cited))
+    """The citations that the parts ask for, without repeats."""
+    requested = [part.origin.cite for part in parts if part.origin.cite is not None]
+    return list(dict.fromkeys(requested))

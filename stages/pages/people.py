@@ -1,4 +1,4 @@
-"""The report on what people reach and which labels may be wrong."""
+"""The report's section on human raters' accuracy, and on labels that may be wrong."""
 
 import csv
 import io
@@ -18,22 +18,24 @@ SUSPICIOUS = "suspicious-rows.csv"
 
 
 def people_blocks(results: Results, ceilings: Ceilings) -> Iterator[Block]:
-    """How near the systems are to people, and how many labels may be wrong."""
+    """The accuracy of human raters, the share of wrong labels, and accuracy by human agreement."""
     yield Heading("How near to people")
     sentences = []
     if ceilings.one_rater is not None:
         sentences.append(
-            "One human rater, neutral ones aside, would give these labels to "
+            "One human rater who is not neutral would give these labels to "
             f"{with_interval(ceilings.one_rater)} of the rows."
         )
     if ceilings.panel is not None:
         sentences.append(
-            f"Another panel of as many raters would give them to {decimals(ceilings.panel)}: the "
-            "accuracy that the raters' disagreement allows at most."
+            "Another panel of the same size would give these labels to "
+            f"{decimals(ceilings.panel)} of the rows: the highest accuracy that the raters' "
+            "disagreement allows."
         )
     sentences.append(
-        f"Of the training labels at most {decimals(ceilings.noise_bound)} are wrong, an upper bound: "
-        "cross-validated TF-IDF disagrees with so many, and its own mistakes are among them."
+        f"At most {decimals(ceilings.noise_bound)} of the training labels are wrong. This is an upper "
+        "bound: a cross-validated TF-IDF classifier disagrees with so many labels, and its own errors "
+        "are included."
     )
     estimates = [
         f"{with_interval(estimate)} by {name}"
@@ -42,17 +44,17 @@ def people_blocks(results: Results, ceilings: Ceilings) -> Iterator[Block]:
     ]
     if estimates:
         sentences.append(
-            "Share of test labels that are wrong, from the tuned models' confident disagreements: "
+            "Estimated share of wrong test labels, from the tuned models' confident disagreements: "
             f"{', '.join(estimates)}."
         )
     else:
         sentences.append(
-            "The tuned models disagree with too many test labels to tell how many are wrong."
+            "The tuned models disagree with too many test labels to estimate how many are wrong."
         )
     yield text(
         *(f"{sentence} " for sentence in sentences),
         Code(SUSPICIOUS),
-        f" lists the {ceilings.suspicious} test rows whose labels the tuned models believe least.",
+        f" lists the {ceilings.suspicious} test rows whose labels the tuned models find least probable.",
     )
     agreement = agreement_table(results.metrics)
     if agreement is not None:
@@ -60,7 +62,7 @@ def people_blocks(results: Results, ceilings: Ceilings) -> Iterator[Block]:
 
 
 def agreement_table(systems: Mapping[str, SystemMetrics]) -> Table | None:
-    """Accuracy by band of human agreement; None where no row of the source has ratings."""
+    """Accuracy by band of human agreement; None if no test row has ratings."""
     bands = next(iter(systems.values())).labelled.by_agreement
     if not any(n for _, n in bands.values()):
         return None
@@ -78,19 +80,26 @@ def suspicious_csv(
     probabilities: Mapping[str, NDArray[np.float64]],
     labels: Labels,
 ) -> str:
-    """The test rows at `places`, with the tuned models' mean probabilities (each n, K)."""
+    """The test rows at `places` as CSV, with the tuned models' mean probabilities.
+
+    `probabilities`: one array (n, K) for each tuned model.
+    """
     mean = np.mean(list(probabilities.values()), 0)
-    written = io.StringIO()
-    table = csv.writer(written, lineterminator="\n")
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
     table.writerow(
         ("row_id", "label", "most_likely", "p_label", "p_most_likely", "agreement", "text")
     )
     for place in places:
-        row, likely = test[place], int(mean[place].argmax())
-        of_label = mean[place][labels.names.index(row["label"])]
+        row, most_likely = test[place], int(mean[place].argmax())
+        p_label = mean[place][labels.names.index(row["label"])]
+        p_most_likely = mean[place][most_likely]
         agreement = "" if row["agreement"] is None else f"{row['agreement']:.3f}"
-        sure = (f"{of_label:.4f}", f"{mean[place][likely]:.4f}")
         table.writerow(
-            (row["row_id"], row["label"], labels.names[likely], *sure, agreement, row["text"])
+            (
+                *(row["row_id"], row["label"], labels.names[most_likely]),
+                *(f"{p_label:.4f}", f"{p_most_likely:.4f}"),
+                *(agreement, row["text"]),
+            )
         )
-    return written.getvalue()
+    return file.getvalue()

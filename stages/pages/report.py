@@ -1,4 +1,4 @@
-"""The whole report and its summary, as lists of blocks: first the answer, then what it rests on."""
+"""The report and its summary, as lists of blocks."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def report_blocks(
     trainings: Trainings,
     ceilings: Ceilings,
 ) -> list[Block]:
-    """The report: `reports/results.md`."""
+    """The blocks of `reports/results.md`: first the answer, then the evidence."""
     return [
         Heading("Results", 1),
         text(answer_text(results, ceilings)),
@@ -37,7 +37,10 @@ def report_blocks(
 
 
 def summary_blocks(results: Results, ceilings: Ceilings) -> list[Block]:
-    """What the study ends with on a console: tables, primary verdicts, the answer, files."""
+    """The blocks of `reports/summary.txt`: tables, primary verdicts, the answer, the files.
+
+    `make repro` prints this summary at its end.
+    """
     models = "  ".join(f"{system.folder}/" for system in results.systems.trained)
     return [
         results_table(results.metrics),
@@ -46,7 +49,7 @@ def summary_blocks(results: Results, ceilings: Ceilings) -> list[Block]:
         text(answer_text(results, ceilings)),
         text(
             "reports/results.md  reports/ten-instructions.md  the whole report, with figures\n"
-            f"reports/{SUSPICIOUS}  rows whose labels the tuned models believe least\n"
+            f"reports/{SUSPICIOUS}  rows whose labels the tuned models find least probable\n"
             "predictions/SYSTEM/  every answer        metrics/  every metric\n"
             f"{models}  the models; reports/cards/  their cards"
         ),

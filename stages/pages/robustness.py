@@ -1,4 +1,4 @@
-"""The report on the instructions' wording and on the calibration of the probabilities."""
+"""The report's sections on the instructions' wording and on the calibration of the probabilities."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,26 +13,31 @@ def wording_blocks(results: Results) -> Iterator[Block]:
     """How much the accuracy depends on the wording."""
     yield Heading("The wording")
     yield text(
-        "Accuracy on the same test rows asked in every wording. Wordings in training and wordings held "
-        "out of training are apart. Intervals take the rows as drawn and the wordings as fixed."
+        "Accuracy on the same test rows, asked in every wording. Wordings in training and wordings held "
+        "out of training are in separate rows. Intervals treat the test rows as a random sample and the "
+        "wordings as fixed."
     )
     yield wordings_table(results)
     yield Chart("Accuracy by wording", "figures/wordings.svg")
 
 
 def calibration_blocks(results: Results) -> Iterator[Block]:
-    """Whether the probabilities are true."""
+    """Whether the probabilities match the accuracy."""
     yield Heading("Are the probabilities true")
     yield text(
-        "Expected calibration error: how far the probability of the most likely label is from how often "
-        "that label is right, over 15 bins of equal width."
+        "Expected calibration error: in each of 15 bins of equal width, the absolute difference between "
+        "the mean probability of the most likely label and the accuracy. The bins are weighted by their "
+        "rows."
     )
     yield calibration_table(results.metrics)
     yield Chart("Reliability", "figures/reliability.svg")
 
 
 def wordings_table(results: Results) -> Table:
-    """Mean, worst, best and spread over wordings, in training and held out."""
+    """Accuracy over wordings (mean, worst, best, spread): one row a model for each group of wordings.
+
+    The groups are wordings in training and wordings held out.
+    """
     rows = [
         [
             f"{name}, {'held out' if held_out else 'in training'}",
@@ -58,7 +63,7 @@ def calibration_table(systems: Mapping[str, SystemMetrics]) -> Table:
 
 
 def wording_accuracies(results: Results) -> list[TemplateAccuracy]:
-    """What the figure of the wordings shows."""
+    """The accuracies in `figures.template_figure`; accuracies without an interval are left out."""
     return [
         TemplateAccuracy(name, template, held_out, share.value, share.low, share.high)
         for name, answering in results.language_models.items()

@@ -26,17 +26,17 @@ def gain_sentence(name: str, results: Results) -> str:
     assert comparison.low is not None
     assert comparison.high is not None
     sentence = (
-        f"{gain}: {name} is right on {percent(results.accuracy(name))} of {comparison.n:,} test rows "
+        f"{gain}. {name} is right on {percent(results.accuracy(name))} of {comparison.n:,} test rows "
         f"(macro-F1 {_macro_f1(name, results)}), {original} on {percent(results.accuracy(original))} "
-        f"(macro-F1 {_macro_f1(original, results)}), a difference of {points(comparison.difference)} "
-        f"points [{points(comparison.low)}, {points(comparison.high)}]"
+        f"(macro-F1 {_macro_f1(original, results)}): a difference of {points(comparison.difference)} "
+        f"points [{points(comparison.low)}, {points(comparison.high)}]."
     )
     if commonest is not None:
         sentence += (
-            f"; always answering the commonest label is right on {percent(results.accuracy(COMMONEST))} "
-            f"(macro-F1 {_macro_f1(COMMONEST, results)})"
+            f" Always answering the commonest label is right on {percent(results.accuracy(COMMONEST))} "
+            f"(macro-F1 {_macro_f1(COMMONEST, results)})."
         )
-    return f"{sentence}."
+    return sentence
 
 
 def beats_commonest(name: str, results: Results) -> bool:
@@ -51,7 +51,7 @@ def beats_commonest(name: str, results: Results) -> bool:
 
 
 def cost_clause(name: str, results: Results) -> str:
-    """What fine-tuning cost a tuned system on general instructions.
+    """What fine-tuning cost a tuned system on general instructions, without the final full stop.
 
     Bare labels come first: a model that answers everything with a label must not look improved.
     """
@@ -60,14 +60,15 @@ def cost_clause(name: str, results: Results) -> str:
     )
     clause = (
         f"{name} answers {percent(tuned.bare_label.value)} of the general instructions with nothing but "
-        f"a label (the original {percent(original.bare_label.value)}), follows {_followed(tuned)} of "
-        f"{tuned.n_hundred} further ones ({_followed(original)})"
+        f"a label (the original {percent(original.bare_label.value)}). {name} follows "
+        f"{_n_followed(tuned)} of {tuned.n_hundred} further instructions (the original "
+        f"{_n_followed(original)})"
     )
     if tuned.forgotten is not None:
         change = tuned.forgotten.value
         likely = "less" if change > 0 else "more"
         clause += (
-            f" and finds the reference answers to general instructions {likely} likely by "
+            f". {name} finds the reference answers to general instructions {likely} likely by "
             f"{abs(change):.2f} nats a token"
         )
     return clause
@@ -94,10 +95,11 @@ def encoder_sentence(results: Results) -> str:
     else:
         verdict = "not clearly different from"
     return (
-        f"{encoder.name}, {encoder.title}, is {verdict} the best tuned language model: right on "
-        f"{percent(results.accuracy(encoder.name))}, {best} on {percent(results.accuracy(best))}, a "
-        f"difference of {points(comparison.difference)} points [{points(comparison.low)}, "
-        f"{points(comparison.high)}] (exploratory, not adjusted). {encoder.name} has "
+        f"{encoder.name}, {encoder.title}, is {verdict} the best tuned language model. {encoder.name} is "
+        f"right on {percent(results.accuracy(encoder.name))}, {best} on "
+        f"{percent(results.accuracy(best))}: a difference of {points(comparison.difference)} points "
+        f"[{points(comparison.low)}, {points(comparison.high)}] (exploratory, not adjusted). "
+        f"{encoder.name} has "
         f"{_parameters(encoder.name, results)}; {best} has {_parameters(best, results)}. {ENCODER_LIMITS}"
     )
 
@@ -108,7 +110,7 @@ def _parameters(name: str, results: Results) -> str:
     return f"{total:,.1f}M parameters, {trained:,.1f}M of them trained"
 
 
-def _followed(answering: Answering) -> int:
+def _n_followed(answering: Answering) -> int:
     return round(answering.n_hundred * answering.hundred.value)
 
 

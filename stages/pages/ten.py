@@ -1,4 +1,4 @@
-"""Instructions side by side: what each system answered, which checks the answer passed."""
+"""The page on the ten instructions: the systems' answers side by side, and the checks they passed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from pages.markdown import text_cell
 from pages.numbers import with_interval
 from stats.estimate import Estimate
 
-Checked = Sequence[tuple[str, bool]]  # each check's kind, and whether the answer passes it
+Checked = Sequence[tuple[str, bool]]  # (kind of a check, whether the answer passes the check)
 
 
 @dataclass(frozen=True)
 class TenAnswers:
-    """An instruction with each system's answer and the results of its checks."""
+    """One instruction, with the answers and the check results by system."""
 
     instruction: str
     input: str
@@ -27,17 +27,17 @@ class TenAnswers:
 
 
 def ten_markdown(ten: Sequence[TenAnswers], hundred: Mapping[str, Estimate], n_hundred: int) -> str:
-    """An instruction a row, the systems' answers in columns, the checks below each answer.
+    """A Markdown page: one row an instruction, one column a system, the checks below each answer.
 
-    `hundred`: the share of the `n_hundred` further instructions that each system follows.
+    `hundred`: by system, the share of the `n_hundred` further instructions that the system follows.
     """
     systems = list(ten[0].answers)
     too_few = ", too few to rank models" if len(ten) < n_hundred else ""
     lines = [
         f"# {len(ten)} instructions that no training row contains",
         "",
-        "The checks are listed below each answer, by the names of IFEval where it has them: passed (+) "
-        "or failed (-). An answer follows its instruction if it passes all checks. Instructions on this "
+        "The checks are below each answer: passed (+) or failed (-). Checks that IFEval contains have "
+        "IFEval's names. An answer follows its instruction if it passes all checks. Instructions on this "
         f"page: {len(ten)}{too_few}. Further instructions, checked in the same way: {n_hundred}; share "
         "followed: "
         + ", ".join(f"{with_interval(hundred[system])} by {system}" for system in systems)
@@ -63,7 +63,10 @@ def ten_markdown(ten: Sequence[TenAnswers], hundred: Mapping[str, Estimate], n_h
 
 
 def ten_json(ten: Sequence[TenAnswers]) -> dict[str, Any]:
-    """The same as data: every answer whole, every check in order (a kind may occur twice)."""
+    """The content of the page as data: every answer in full, every check in order.
+
+    A kind of check may occur twice.
+    """
     return {
         "instructions": [
             {
@@ -86,13 +89,13 @@ def ten_json(ten: Sequence[TenAnswers]) -> dict[str, Any]:
 
 
 def ten_console(ten: Sequence[TenAnswers]) -> str:
-    """The same, shortened, for a console."""
+    """The content of the page, shortened, for a console."""
     systems = list(ten[0].answers)
     table = RichTable("instruction", *systems, box=box.SIMPLE_HEAD, show_lines=True)
     for entry in ten:
         prompt = entry.instruction + (f"\n({_short(entry.input, 120)})" if entry.input else "")
         cells = [
-            f"{_short(entry.answers[system], 240)}\n[{_count(entry.checked[system])}]"
+            f"{_short(entry.answers[system], 240)}\n[{_n_passed(entry.checked[system])}]"
             for system in systems
         ]
         table.add_row(*map(escape, [prompt, *cells]))
@@ -105,10 +108,10 @@ def _followed(ten: Sequence[TenAnswers], system: str) -> str:
     return f"{n_followed} of {len(ten)}"
 
 
-def _count(checked: Checked) -> str:
+def _n_passed(checked: Checked) -> str:
     return f"{sum(passed for _, passed in checked)} of {len(checked)} checks"
 
 
 def _short(text: str, length: int) -> str:
-    flat = " / ".join(line.strip() for line in text.splitlines() if line.strip())
-    return flat if len(flat) <= length else flat[: length - 1] + "…"
+    one_line = " / ".join(line.strip() for line in text.splitlines() if line.strip())
+    return one_line if len(one_line) <= length else one_line[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""The report on several training seeds."""
+"""The report's section on several training seeds."""
 
 from collections.abc import Iterator
 
@@ -10,27 +10,28 @@ from pages.numbers import decimals, with_interval
 
 
 def seed_blocks(results: Results, trainings: Trainings) -> Iterator[Block]:
-    """What holds over training seeds, where `make replicates` has trained under several."""
+    """Verdicts over training seeds; a hint at `make replicates` if there is only one training seed."""
     yield Heading("Over training seeds")
     if len(trainings.seeds) < 2:
         yield text(
-            "Training is random too, and these models are one draw: the verdicts above hold for these "
-            "models, not for the recipe. ",
+            "Training is random too, and these models come from a single training seed. The verdicts "
+            "above are about these models, not about the recipe. ",
             Code("make replicates N=3"),
             " trains the tuned models again under further seeds.",
         )
         return
     yield text(
-        f"The tuned models, trained under {len(trainings.seeds)} seeds with all else equal. The intervals "
-        "take seeds and rows as drawn. The verdicts are about the recipe, on the same primary "
-        "comparisons: Student's t test, p values after Holm's correction."
+        f"The tuned models, trained under {len(trainings.seeds)} seeds with all other settings equal. The "
+        "intervals treat seeds and rows as random samples. The verdicts are about the recipe, on the "
+        "same primary comparisons: Student's t test, p values after Holm's correction."
     )
     yield seeds_table(results, trainings)
     yield bullets(f"{verdict.sentence}." for verdict in trainings.verdicts)
 
 
 def seeds_table(results: Results, trainings: Trainings) -> Table:
-    """Accuracy under each training seed, their spread, and the test set's interval beside it."""
+    """Accuracy under each training seed, mean and standard deviation over seeds, and the interval over
+    test rows of the study's own training seed."""
     rows = [
         [
             name,

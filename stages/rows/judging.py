@@ -1,4 +1,4 @@
-"""Which rows of a source are good: the check of a labelled row and the check of a general row."""
+"""Checks of single rows: which labelled rows and which general rows of a source are good."""
 
 import json
 import math
@@ -14,14 +14,14 @@ from rows.reading import RawRow, require_columns
 from rows.row import Check, Kind, Row, SetAside, set_aside
 from settings.sources import Band, GeneralRows, LabelledRows
 
-# A column of whole numbers with a gap is often written as floats.
+# Whole numbers are often written as floats if the column has missing values.
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+\.0+")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_YAML_TRUTHS = ("yes", "no", "on", "off")
+_YAML_BOOLEANS = ("yes", "no", "on", "off")
 
 
 class _UnusableError(Exception):
-    """A row cannot be used, for a reason that is written to rejected.parquet."""
+    """A row cannot be used. `reason` is written to rejected.parquet."""
 
     def __init__(self, reason: str, kind: Kind = "rejected") -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class _UnusableError(Exception):
 
 
 def labelled_check(raw_rows: Iterable[RawRow], source: LabelledRows) -> Check:
-    """The check of the labelled rows of `source`: the text is not blank, the label is known.
+    """The check of labelled rows of `source`: the text is not blank, the label is known.
 
     Raises `StudyError` if `raw_rows` lack a column that `source` names, or if two labels of
     `source.label_values` have the same value.
@@ -59,7 +59,7 @@ def labelled_check(raw_rows: Iterable[RawRow], source: LabelledRows) -> Check:
 
 
 def general_check(raw_rows: Iterable[RawRow], source: GeneralRows) -> Check:
-    """The check of the general rows of `source`: instruction and output are not blank.
+    """The check of general rows of `source`: instruction and output are not blank.
 
     The input may be blank or missing. Raises `StudyError` if `raw_rows` lack a column that `source`
     names.
@@ -85,7 +85,7 @@ def general_check(raw_rows: Iterable[RawRow], source: GeneralRows) -> Check:
 
 
 def _text(row: RawRow, column: str) -> str:
-    """The text of a column. Raises `_UnusableError` for a text that is missing, blank or broken."""
+    """The text of a column. Raises `_UnusableError` for a text that is missing, blank or invalid."""
     if row.problem is not None:
         raise _UnusableError(row.problem)
     text = row.values.get(column)
@@ -93,26 +93,26 @@ def _text(row: RawRow, column: str) -> str:
         raise _UnusableError(f"{column} is null")
     if isinstance(text, str) and not text.strip():
         raise _UnusableError(f"{column} is blank")
-    return _whole_text(column, text)
+    return _valid_text(column, text)
 
 
 def _optional_text(row: RawRow, column: str | None) -> str:
-    """The text of a column, "" if the text is missing or blank. Raises `_UnusableError` as `_text`."""
-    text = None if column is None else row.values.get(column)
-    if text is None:
+    """The text of a column, "" if it is missing or blank. Raises `_UnusableError` for invalid text."""
+    value = None if column is None else row.values.get(column)
+    if value is None:
         return ""
-    whole = _whole_text(str(column), text)
-    return whole if whole.strip() else ""
+    text = _valid_text(str(column), value)
+    return text if text.strip() else ""
 
 
-def _whole_text(column: str, text: Any) -> str:
-    if not isinstance(text, str):
-        raise _UnusableError(f"{column} is not text but {type(text).__name__}")
-    if "\x00" in text:
-        raise _UnusableError(f"{column} holds a NUL character")
-    if _LONE_SURROGATE.search(text):
-        raise _UnusableError(f"{column} holds half of a character (a lone surrogate)")
-    return text
+def _valid_text(column: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _UnusableError(f"{column} is not text but {type(value).__name__}")
+    if "\x00" in value:
+        raise _UnusableError(f"{column} contains a NUL character")
+    if _LONE_SURROGATE.search(value):
+        raise _UnusableError(f"{column} contains half of a character (a lone surrogate)")
+    return value
 
 
 def _label_reader(column: str, label_values: Mapping[Any, str]) -> Callable[[Any], str]:
@@ -124,8 +124,8 @@ def _label_reader(column: str, label_values: Mapping[Any, str]) -> Callable[[Any
                 f"sources.labelled.label_values: {shown(value)} means {labels[_spelling(value)]} and "
                 f"also {label}: 1, 1.0 and '1' are the same value"
             )
-    known = ", ".join(labels)
-    has_truths = any(isinstance(value, bool) for value in label_values)
+    known_values = ", ".join(labels)
+    has_booleans = any(isinstance(value, bool) for value in label_values)
 
     def read_label(value: Any) -> str:
         if value is None or value != value:  # NaN: some Parquet files write null as NaN
@@ -133,9 +133,9 @@ def _label_reader(column: str, label_values: Mapping[Any, str]) -> Callable[[Any
         label = labels.get(_spelling(value))
         if label is not None:
             return label
-        reason = f"{column} {shown(value)} is not one of {known}"
-        if has_truths and isinstance(value, str) and value.lower() in _YAML_TRUTHS:
-            reason += " (as YAML reads yes, no, on, off: quote them in label_values)"
+        reason = f"{column} {shown(value)} is not one of {known_values}"
+        if has_booleans and isinstance(value, str) and value.lower() in _YAML_BOOLEANS:
+            reason += " (YAML reads yes, no, on, off as true or false: quote them in label_values)"
         raise _UnusableError(reason)
 
     return read_label
@@ -160,7 +160,10 @@ def _rating_reader(column: str, bands: Mapping[str, Band]) -> Callable[[Any], st
 
 
 def _ratings(value: Any) -> tuple[float, ...]:
-    """Every rater's rating, from a list or a list's JSON; empty for None."""
+    """Every rater's rating, from a list or from the JSON of a list; empty for None.
+
+    Raises `_UnusableError` for any other value, and for ratings that are not finite numbers.
+    """
     if value is None:
         return ()
     try:
@@ -174,9 +177,9 @@ def _ratings(value: Any) -> tuple[float, ...]:
 
 
 def _spelling(value: Any) -> str:
-    """One spelling for a label that files and YAML spell differently.
+    """The same string for all spellings of a label value in files and in YAML.
 
-    1, 1.0, "1" and "1.0" have the same spelling, and so have True and "true".
+    1, 1.0, "1" and "1.0" are the same value. True and "true" are the same value.
     """
     if isinstance(value, bool):
         return str(value).lower()

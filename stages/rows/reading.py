@@ -1,6 +1,6 @@
-"""Read one file of rows as its author wrote it: CSV, JSON lines or Parquet, in any encoding.
+"""Read one file of rows: CSV, JSON Lines or Parquet, in any encoding.
 
-Only what makes a whole file unreadable raises an error here. `rows.judging` checks the rows.
+This module only raises errors that make a whole file unreadable. `rows.judging` checks single rows.
 """
 
 import csv
@@ -21,7 +21,7 @@ from settings.sources import Reading
 
 csv.field_size_limit(2**31 - 1)
 
-PACKED = (  # the first bytes of a compressed file, and the name of the compression
+COMPRESSIONS = (  # (first bytes of a compressed file, name of the compression)
     (b"\x1f\x8b\x08", "gzip"),
     (b"PK\x03\x04", "zip"),
     (b"BZh91AY&SY", "bzip2"),
@@ -36,8 +36,8 @@ MAX_DEPTH = 20  # levels of lists and objects in a row
 class RawRow:
     """One row of a source: the name of its file, its number in the file (from 1), and its values.
 
-    `problem` says why the row could not be read; `values` then holds the row's text. `ratings` is
-    what a second file says of every single rater.
+    `problem`: why the row could not be read; `values` then contains the row's text. `ratings`: the
+    ratings of single raters from a second file.
     """
 
     source: str
@@ -48,14 +48,16 @@ class RawRow:
 
 
 def read_rows(content: bytes, name: str, reading: Reading) -> Iterator[RawRow]:
-    """The rows of one file, whose messages call it `name`.
+    """The rows of one file; `name` is the file's name in error messages and sets the default format.
 
     Raises `StudyError` for a compressed file, an unknown format, bytes that are not in
     `reading.encoding`, and content that is not of the format.
     """
-    for first_bytes, packing in PACKED:
+    for first_bytes, compression in COMPRESSIONS:
         if content.startswith(first_bytes):
-            raise StudyError(f"{name}: is packed ({packing}): unpack it, and name what was in it")
+            raise StudyError(
+                f"{name}: is compressed ({compression}): decompress it, and name the decompressed file"
+            )
     file_format = reading.format or _format_of(name)
     if file_format == "parquet":
         return _read_parquet(content, name)
@@ -66,32 +68,35 @@ def read_rows(content: bytes, name: str, reading: Reading) -> Iterator[RawRow]:
 
 
 def require_columns(rows: Sequence[RawRow], columns: Sequence[str]) -> None:
-    """Raise `StudyError` for a file in which no row has one of the columns that the settings name."""
+    """Raise `StudyError` if a column of the settings is in no row of a file.
+
+    A file without readable rows raises nothing.
+    """
     for file in dict.fromkeys(row.source for row in rows):
-        readable = [row.values for row in rows if row.source == file and row.problem is None]
-        present = list(dict.fromkeys(name for values in readable for name in values))
+        values_of_rows = [row.values for row in rows if row.source == file and row.problem is None]
+        present = list(dict.fromkeys(name for values in values_of_rows for name in values))
         for column in columns:
-            if readable and column not in present:
-                listed = ", ".join(map(_column, present[:20])) or "none"
+            if values_of_rows and column not in present:
+                names = ", ".join(map(_shown_column, present[:20])) or "none"
                 more = ", ..." if len(present) > 20 else ""
                 raise StudyError(
-                    f"{file}: has no column {column}; it has {listed}{more} (columns are named in the "
-                    f"profile, under sources){_hint(column, present)}"
+                    f"{file}: has no column {column}; it has {names}{more} (the profile names the "
+                    f"columns, under sources){_hint(column, present)}"
                 )
 
 
-def _column(name: str) -> str:
-    """A column's name as it is, or quoted where a reader would not see the whole name."""
+def _shown_column(name: str) -> str:
+    """A column's name, quoted if a reader could not see the whole name otherwise."""
     is_plain = name == name.strip() != "" and name.isprintable() and len(name) <= 60
     return name if is_plain else shown(name)
 
 
 def _hint(column: str, present: Sequence[str]) -> str:
     if len(present) == 1 and re.search(r"[,;|\t]", present[0]):
-        return "; if these are several columns in one, set reading.delimiter"
-    cleaned = {name.strip("\ufeff \t").casefold(): name for name in present}
-    near = difflib.get_close_matches(column.casefold(), cleaned, 1, 0.8)
-    return f"; did you mean {shown(cleaned[near[0]])}?" if near else ""
+        return "; if this is several columns in one, set reading.delimiter"
+    by_clean_name = {name.strip("\ufeff \t").casefold(): name for name in present}
+    similar = difflib.get_close_matches(column.casefold(), by_clean_name, 1, 0.8)
+    return f"; did you mean {shown(by_clean_name[similar[0]])}?" if similar else ""
 
 
 def _format_of(name: str) -> str:
@@ -111,7 +116,7 @@ def _decoded(content: bytes, name: str, encoding: str) -> str:
         raise StudyError(f"{name}: line {line} is not {encoding} ({byte}): {remedy}") from None
     except UnicodeError as error:  # raised by encodings such as idna
         raise StudyError(f"{name}: is not {encoding} ({error}): {remedy}") from None
-    if "\0\0" in (text[:4:2], text[1:4:2]):  # every second byte is NUL: two bytes a character
+    if "\0\0" in (text[:4:2], text[1:4:2]):  # every second byte is NUL: probably utf-16
         raise StudyError(f"{name}: is not {encoding} but looks like utf-16 (NUL bytes): {remedy}")
     return text
 
@@ -122,11 +127,11 @@ def _read_parquet(content: bytes, name: str) -> Iterator[RawRow]:
     try:
         table = pq.ParquetFile(io.BytesIO(content)).read()
         for column, values in zip(table.column_names, table.columns, strict=True):
-            where = f"{name}: column {_column(column)}"
+            where = f"{name}: column {_shown_column(column)}"
             if column in columns:
-                raise ValueError("stands twice")
+                raise ValueError("occurs twice")
             columns[column] = values.to_pylist()
-    except Exception as error:  # pyarrow raises many kinds for damaged or strange content
+    except Exception as error:  # pyarrow raises many types for damaged content
         message = " ".join(str(error).split())
         raise StudyError(f"{where}: cannot be read as Parquet: {message}") from None
     rows = zip(*columns.values(), strict=True)
@@ -140,9 +145,9 @@ def _read_csv(text: str, name: str, reading: Reading) -> Iterator[RawRow]:
     delimiter = reading.delimiter or ("," if name.lower().endswith(".csv") else "\t")
     records: Iterator[list[str]]
     if reading.quoting:
-        # Not strict, csv would drop a stray quotation mark, or swallow the file's end after one.
+        # If not strict, csv drops a stray quotation mark, or reads the rest of the file as one field.
         records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    else:  # a record is a line; csv would end a record at a bare carriage return
+    else:  # not csv.reader, because it ends a record at a bare carriage return
         lines = (line.removesuffix("\r") for line in text.split("\n"))
         records = (line.split(delimiter) for line in lines if line)
     header = reading.header
@@ -155,8 +160,8 @@ def _read_csv(text: str, name: str, reading: Reading) -> Iterator[RawRow]:
                 header = record
                 repeated = {column for column in header if header.count(column) > 1}
                 if repeated:
-                    listed = ", ".join(map(_column, sorted(repeated)))
-                    raise StudyError(f"{name}: the header names {listed} twice")
+                    columns = ", ".join(map(_shown_column, sorted(repeated)))
+                    raise StudyError(f"{name}: the header names {columns} twice")
                 continue
             number += 1
             if len(record) != len(header):
@@ -169,7 +174,7 @@ def _read_csv(text: str, name: str, reading: Reading) -> Iterator[RawRow]:
         if "end of data" in str(error):
             fault = "opens a quotation mark that is never closed: close it"
         elif "expected after" in str(error):
-            fault = "goes on after a closing quotation mark: write marks inside a field twice"
+            fault = "has text after a closing quotation mark: double each mark inside a field"
         else:
             raise StudyError(f"{name}: {where} cannot be read: {error}") from None
         raise StudyError(
@@ -198,8 +203,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {shown(twice)} stands twice")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {shown(repeated)} occurs twice")
     return values
 
 

@@ -1,4 +1,4 @@
-"""One YAML document out of a file that a person writes."""
+"""Read YAML files that people write, with error messages for people."""
 
 import re
 from collections.abc import Iterable
@@ -10,13 +10,14 @@ from runtime.errors import StudyError, shown
 
 import yaml
 
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_INVALID_CHARACTER = re.compile("[\0\ud800-\udfff]")
 
 
 def read_yaml(path: Path) -> Any:
     """Read one YAML document with the safe loader.
 
-    Raises `StudyError` for a missing or unreadable file, for invalid YAML and for a repeated key.
+    Raises `StudyError` for a file that is missing or unreadable, for invalid YAML, for a repeated key,
+    for a NUL or a lone surrogate in a text, and for aliases that are circular or too many.
     """
     try:
         text = path.read_bytes().decode("utf-8")
@@ -35,65 +36,64 @@ def read_yaml(path: Path) -> Any:
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise StudyError(
-            f"{path}: not valid YAML: line {line} holds the character {shown(chr(error.character))}, "
-            "which YAML does not allow: remove it"
+            f"{path}: not valid YAML: line {line} contains the character "
+            f"{shown(chr(error.character))}, which YAML does not allow: remove it"
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         problem = f"{error.problem}{where}"
         if error.context and error.context_mark:
-            problem = f"{error.context} begun in line {error.context_mark.line + 1}: {problem}"
+            problem = f"{error.context}, starting in line {error.context_mark.line + 1}: {problem}"
         hint = ": indent with spaces" if "'\\t'" in problem else ""
         raise StudyError(f"{path}: not valid YAML: {problem}{hint}") from None
     except RecursionError:
         raise StudyError(f"{path}: not valid YAML: is nested too deeply") from None
-    except Exception as error:  # PyYAML's constructors of integers, dates and others raise any type
+    except Exception as error:  # PyYAML's constructors (integers, dates, ...) raise many types
         problem = " ".join(str(error).split())
-        if not isinstance(
-            error, ValueError | yaml.YAMLError
-        ):  # for example KeyError: 'x' of !!bool x
+        is_clear = isinstance(error, ValueError | yaml.YAMLError)
+        if not is_clear:  # for example KeyError: 'x' for !!bool x
             problem = f"a value does not fit its tag ({type(error).__name__}: {problem})"
         raise StudyError(f"{path}: not valid YAML: {problem}") from None
 
 
 def _load(text: str) -> Any:
-    """Parse with libyaml, about ten times as fast; what it refuses, PyYAML's own parser judges."""
+    """Parse with libyaml, which is about ten times as fast. If it fails, PyYAML's own parser decides."""
     try:
         return yaml.load(text, _FastLoader)
-    except Exception:  # the messages of PyYAML's own parser are the better ones
+    except Exception:  # the messages of PyYAML's own parser are better
         return yaml.load(text, _Loader)
 
 
 class _Checks(yaml.constructor.SafeConstructor):
-    """Checks for what people write: no key twice, no text that no file can hold, and no aliases in
-    aliases that grow to gigabytes."""
+    """Checks of YAML that people write: no repeated keys, no invalid characters, and no nested aliases
+    that expand to gigabytes."""
 
-    _MOST = 100_000  # values, every alias replaced by its value
+    _MAX_VALUES = 100_000  # counted with every alias replaced by its value
 
     def construct_document(self, node: yaml.Node) -> Any:
-        self._expanded(node, {})
+        self._count_values(node, {})
         return super().construct_document(node)
 
-    def _expanded(self, node: yaml.Node, sizes: dict[int, int]) -> int:
-        """The number of values in `node`. `sizes`: the number by node, 0 while a node is being counted."""
-        if id(node) in sizes:
-            if not sizes[id(node)]:
+    def _count_values(self, node: yaml.Node, counts: dict[int, int]) -> int:
+        """The number of values in `node`. `counts`: by node's id; 0 while the node is being counted."""
+        if id(node) in counts:
+            if not counts[id(node)]:
                 self._refuse("an anchor contains its own alias", node)
-            return sizes[id(node)]
-        sizes[id(node)] = 0
-        if isinstance(node, yaml.ScalarNode) and _NO_TEXT.search(node.value):
-            self._refuse("holds a NUL or half of a character (a lone surrogate)", node)
-        size = 1
+            return counts[id(node)]
+        counts[id(node)] = 0
+        if isinstance(node, yaml.ScalarNode) and _INVALID_CHARACTER.search(node.value):
+            self._refuse("contains a NUL or half of a character (a lone surrogate)", node)
+        count = 1
         for inner in _nodes_in(node):
-            size += self._expanded(inner, sizes)
-        if size > self._MOST:
-            self._refuse(f"holds more than {self._MOST:,} values, aliases replaced", node)
-        sizes[id(node)] = size
-        return size
+            count += self._count_values(inner, counts)
+        if count > self._MAX_VALUES:
+            self._refuse(f"contains more than {self._MAX_VALUES:,} values, aliases replaced", node)
+        counts[id(node)] = count
+        return count
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        merge = "tag:yaml.org,2002:merge"  # <<, which SafeLoader itself resolves
+        merge = "tag:yaml.org,2002:merge"  # the key <<, which SafeLoader resolves
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag != merge and isinstance(key_node, yaml.ScalarNode):
@@ -113,7 +113,7 @@ class _Loader(_Checks, yaml.SafeLoader):
 
 # mypy cannot check a base class that is chosen at run time.
 class _FastLoader(_Checks, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The same loader with the parser of libyaml, where PyYAML was built with it."""
+    """PyYAML's safe loader with the checks, and with libyaml's parser if PyYAML was built with it."""
 
 
 def _nodes_in(node: yaml.Node) -> Iterable[yaml.Node]:

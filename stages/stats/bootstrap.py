@@ -19,7 +19,7 @@ FEWEST = 25  # differing rows; with fewer, the interval contains the true value 
 REPLICATES = 10_000
 _CHUNK = 4_000_000  # numbers of the resamples in memory at a time
 
-Metrics = dict[str, Estimate]  # the keys are those of `METRICS`
+Metrics = dict[str, Estimate]  # by key of `METRICS`
 Differences = Metrics
 Values = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def resampled_metrics(
         drawn = cell_of_row[generator.integers(n_rows, size=shape)]
         drawn += n_cells * np.arange(shape[0])[:, None]
         counts = np.bincount(drawn.ravel(), minlength=shape[0] * n_cells).reshape(shape[0], n_cells)
-        draws = np.concatenate([observed, counts]).astype(float)
+        draws = np.ascontiguousarray(np.concatenate([observed, counts]).T, float)
         n_expected = _sums(draws, cells[0], k)
         for name, predicted in zip(predictions, cells[1:], strict=True):
             hits = _sums(draws, np.where(predicted == cells[0], predicted, k), k + 1)[:, :k]
@@ -97,10 +97,10 @@ def metric_differences(
 
 
 def _sums(draws: Values, places: NDArray[np.int64], size: int) -> Values:
-    """The draws (R, C) added up by the place of each cell (C): (R, size)."""
-    ones = np.ones(len(places))
-    by_place = csr_matrix((ones, (np.arange(len(places)), places)), shape=(len(places), size))
-    return np.asarray((by_place.T @ draws.T).T)
+    """The draws (C, R) added up by the place of each cell (C): (R, size)."""
+    of_place = (places, np.arange(len(places)))
+    by_place = csr_matrix((np.ones(len(places)), of_place), shape=(size, len(places)))
+    return np.asarray((by_place @ draws).T)
 
 
 def _estimate(values: Values, confidence: float | None) -> Estimate:

@@ -65,8 +65,8 @@ def estimated_noise(
 
     With more than `MAX_RATES` labels, one rate holds for all labels: a label then has too few rows for a
     rate of its own. Temperature and rates are fitted to these rows together. The temperature has a
-    log-normal prior around 1, because the model was trained by likelihood. The interval is that of the
-    likelihood ratio, without the prior.
+    log-normal prior around 1, because the model was trained by likelihood. The interval is a
+    likelihood-ratio interval without the prior.
 
     The model of label errors ignores the text, so label errors on rows that are hard for the model are
     mostly missed. None if there is no row, or if the model disagrees with more than a fifth of the
@@ -81,9 +81,9 @@ def estimated_noise(
     def noise_and_log_likelihood(parameters: NDArray[np.float64]) -> tuple[float, float]:
         """`parameters`: log of 1 / temperature, then K error rates, or one rate."""
         rates, p_true = np.zeros(k) + parameters[1:], softmax(np.exp(parameters[0]) * logs, axis=1)
-        p_recorded_is_true = p_true[np.arange(n), recorded]
-        p_other_recorded_so = (p_true @ rates - p_recorded_is_true * rates[recorded]) / (k - 1)
-        p_recorded = p_recorded_is_true * (1 - rates[recorded]) + p_other_recorded_so
+        p_label = p_true[np.arange(n), recorded]
+        p_from_other_labels = (p_true @ rates - p_label * rates[recorded]) / (k - 1)
+        p_recorded = p_label * (1 - rates[recorded]) + p_from_other_labels
         p_recorded = np.clip(p_recorded, np.finfo(float).tiny, 1)
         return float(p_true.mean(0) @ rates), float(np.log(p_recorded).sum())
 
@@ -121,10 +121,10 @@ def estimated_noise(
 def most_suspicious(
     probabilities: Sequence[ArrayLike], expected: Sequence[str], labels: Labels, count: int = 50
 ) -> list[int]:
-    """Places of the `count` rows whose labels are the least probable, least probable first.
+    """Places of the `count` rows whose labels are least probable for the models, least probable first.
 
     `probabilities`: one array (n, K) a model. The probability of a row's label is averaged over models.
-    Equal probabilities are in order of place.
+    Ties are in order of place.
     """
     recorded = _label_places(expected, labels)
     rows = np.arange(len(recorded))

@@ -17,10 +17,11 @@ def over_seeds(values: ArrayLike, confidence: float) -> tuple[Estimate, float]:
     """The mean of values (S, n) over S seeds and n rows with its interval, and p for a true mean of 0.
 
     Values are 1 or 0, or differences of two systems (-1, 0, 1). Both seeds and rows are random samples.
-    The variance of the mean is s2_seeds / S + s2_rows / n, where s2_seeds is the variance of the seeds'
-    means, and s2_rows that of the rows' means (two-way random effects, Searle 1971). The residual of
-    seed by row is in both terms, which makes the variance a little too large. Student's t has S - 1
-    degrees of freedom, the most cautious choice. A single seed or row has no interval, and p is 1.
+    The variance of the mean is s2_seeds / S + s2_rows / n (two-way random effects, Searle 1971). Here
+    s2_seeds is the variance of the seeds' means, and s2_rows is the variance of the rows' means. The
+    residual of seed by row is in both terms, which makes the variance a little too large. Student's t
+    has S - 1 degrees of freedom, the most cautious choice. A single seed or row has no interval, and p
+    is 1.
     """
     samples = np.asarray(values, dtype=float)
     n_seeds, n = samples.shape

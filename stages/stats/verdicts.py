@@ -213,7 +213,7 @@ def compared(
 ) -> dict[Pair, Comparison]:
     """Comparisons of every pair of systems on the same rows (n), in the order of `predictions`.
 
-    The interval is that of `paired_difference_intervals`, p that of McNemar's exact test.
+    Intervals come from `paired_difference_intervals`, p values from McNemar's exact test.
     """
     pairs, n = list(combinations(predictions, 2)), len(expected)
     right = {name: right_rows(expected, predicted) for name, predicted in predictions.items()}

@@ -10,7 +10,7 @@ from stats.estimate import Estimate, mean_share, share
 
 @dataclass(frozen=True)
 class Wordings:
-    """Accuracy of one system over a group of templates: those in training, or those held out.
+    """Accuracy of one system over a group of templates: all in training, or all held out.
 
     `mean` is over templates and rows. Its interval treats rows as a random sample and templates as
     fixed. `worst` and `best` are the lowest and highest accuracy of a template, `spread` is best - worst.

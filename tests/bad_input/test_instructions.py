@@ -222,7 +222,7 @@ def test_all_entries_have_a_group_or_none_has(path: Path) -> None:
         ("- hello", "instruction 1: 'hello' is no mapping: write the keys id, group, instruction"),
         ("- [", "not valid YAML: "),
         ("- {id: a, id: b}", "not valid YAML: the key 'id' occurs twice (line 1"),
-        ('- {id: "\\0"}', "not valid YAML: holds a NUL"),
+        ('- {id: "\\0"}', "not valid YAML: contains a NUL"),
     ],
 )
 def test_another_file_is_refused(path: Path, text: str, message: str) -> None:

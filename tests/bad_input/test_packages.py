@@ -74,12 +74,12 @@ STOPS: list[tuple[str, bytes, list[str]]] = [
     (
         "an id twice in the ratings",
         zipped(raters=RATERS + "7\t[1]\n"),
-        ["raters.tsv: row 41: the id '7' stands twice"],
+        ["raters.tsv: row 41: the id '7' occurs twice"],
     ),
     (
         "other ids",
         zipped(raters="".join(f"x{n}\t[1]\n" for n in range(40))),
-        ["raters.tsv: has no id that rows.tsv has: ratings.id or ratings.header names the wrong"],
+        ["raters.tsv: has no id of rows.tsv: ratings.id or ratings.header names the wrong"],
     ),
 ]
 
@@ -120,7 +120,7 @@ def test_ids_that_stand_twice_and_ratings_that_are_none_are_set_aside(
     set_up(ran, monkeypatch, zipped(rows=rows, raters=raters))
     ran.run("prepare")
     aside = {row["row"]: row["reason"] for row in ran.rows("rejected.parquet")}
-    assert aside.pop(48) == "the id '7' stands twice"
+    assert aside.pop(48) == "the id '7' occurs twice"
     assert aside.keys() == {n + 1 for n in bad}
     assert all(reason.endswith("is not a list of numbers") for reason in aside.values())
     assert "Unrated" in ran.labelled()

@@ -31,9 +31,9 @@ STOPS: list[tuple[str, Spoil, str]] = [
         put(TWEETS, "text,label\na,4\n".encode("utf-16")),
         f"{TWEETS}: line 1 is not utf-8",
     ),
-    ("prepare", put(TWEETS, b'text,label\n"a" b,4\n'), f"{TWEETS}: row 1 goes on after"),
+    ("prepare", put(TWEETS, b'text,label\n"a" b,4\n'), f"{TWEETS}: row 1 has text after"),
     ("prepare", put(TWEETS, b"text,label\n"), "files: the split train is empty"),
-    ("prepare", put(TWEETS, b"\x1f\x8b\x08"), f"{TWEETS}: is packed (gzip)"),
+    ("prepare", put(TWEETS, b"\x1f\x8b\x08"), f"{TWEETS}: is compressed (gzip)"),
     ("prepare", loop, f"{TWEETS} (a link to tweets.csv): cannot be read"),
     ("instructify", put("params.yaml", b"seed: !!bool maybe"), "params.yaml: not valid YAML"),
     ("mix", put("params.yaml", b"seed: &a [*a]"), "params.yaml: not valid YAML"),
@@ -96,7 +96,9 @@ def test_after_bad_input_dvc_repro_gives_the_good_run_back(
     done = dvc("repro", "mix")
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert said == [f"error: {TWEETS}: is packed (gzip): unpack it, and name what was in it"]
+    assert said == [
+        f"error: {TWEETS}: is compressed (gzip): decompress it, and name the decompressed file"
+    ]
     assert "Traceback" not in done.stdout + done.stderr
     assert (ran.folder / "dvc.lock").read_bytes() == lock
 

@@ -123,7 +123,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         b"a,4\nb,0\n",
         {},
-        ["a.csv: has no column text; it has a, 4", "named in the profile"],
+        ["a.csv: has no column text; it has a, 4", "the profile names the columns"],
     ),
     ("a column twice", "a.csv", b"text,label,text\na,4,b\n", {}, ["header names text twice"]),
     ("no names", "a.csv", b",\na,4\n", {}, ["a.csv: the header names '' twice"]),
@@ -175,11 +175,17 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         csv('"Great" she said,4'),
         {},
-        ["a.csv: row 41 goes on after a closing quotation mark: write", "twice", "quoting: false"],
+        ["a.csv: row 41 has text after a closing quotation mark: double", "quoting: false"],
     ),
     # another kind of file
-    ("gzip", "a.csv", gzip.compress(csv()), {}, ["a.csv: is packed (gzip): unpack it"]),
-    ("gzip by name", "a.csv.gz", gzip.compress(csv()), {}, ["a.csv.gz: is packed (gzip): unpack"]),
+    ("gzip", "a.csv", gzip.compress(csv()), {}, ["a.csv: is compressed (gzip): decompress it"]),
+    (
+        "gzip by name",
+        "a.csv.gz",
+        gzip.compress(csv()),
+        {},
+        ["a.csv.gz: is compressed (gzip): decompress"],
+    ),
     (
         "gz in name alone",
         "a.csv.gz",
@@ -187,7 +193,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         {},
         ["a.csv.gz: set reading.format to parquet, csv or"],
     ),
-    ("a spreadsheet", "a.csv", zipped(csv()), {}, ["a.csv: is packed (zip): unpack it"]),
+    ("a spreadsheet", "a.csv", zipped(csv()), {}, ["a.csv: is compressed (zip): decompress it"]),
     ("Parquet as CSV", "a.csv", WHOLE, {}, ["a.csv: is a Parquet file", "reading.format: parquet"]),
     ("CSV as Parquet", "a.parquet", csv(), {}, ["a.parquet: cannot be read as Parquet"]),
     (
@@ -218,7 +224,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
     ),
     ("its footer damaged", "a.parquet", FLIPPED, {}, ["a.parquet: cannot be read as Parquet"]),
     ("another table", "a.parquet", written(pa.table({"x": [1]})), {}, ["no column text; it has x"]),
-    ("a column twice", "a.parquet", written(TWICE), {}, ["a.parquet: column text", "stands twice"]),
+    ("a column twice", "a.parquet", written(TWICE), {}, ["a.parquet: column text", "occurs twice"]),
     ("dates far away", "a.parquet", parquet(when=FAR), {}, ["column when", "out of range"]),
     (
         "a field twice",
@@ -247,7 +253,9 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         csv().replace(b",4", b",yes").replace(b",0", b",no"),
         {"label_values": {False: "negative", True: "positive"}},
-        ["label 'no' is not one of false, true (as YAML reads yes, no, on, off: quote them"],
+        [
+            "label 'no' is not one of false, true (YAML reads yes, no, on, off as true or false: quote them"
+        ],
     ),
     (
         "one value for two labels",
@@ -309,7 +317,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         csv(),
         {"expected_rows": {"train": 41}},
-        ["the split train has 40 rows, expected_rows.train says 41"],
+        ["the split train has 40 rows, but expected_rows.train is 41"],
     ),
 ]
 
@@ -334,7 +342,7 @@ DEEPEST = "[" * 100_000
 
 # name, file, its content, {number of each row set aside: its reason}
 REJECTS: list[tuple[str, str, bytes, dict[int, str]]] = [
-    ("NUL", "a.csv", csv("a\0b,4"), {41: "text holds a NUL character"}),
+    ("NUL", "a.csv", csv("a\0b,4"), {41: "text contains a NUL character"}),
     ("NUL label", "a.csv", csv("a,4\0"), {41: "label '4\\x00' is not one of 0, 4"}),
     ("blank", "a.csv", csv(" ,4", '"\t\u00a0\n",4'), {41: "text is blank", 42: "text is blank"}),
     ("ragged", "a.csv", csv("a", "b,c,4"), {41: "has 1 fields, not 2", 42: "has 3 fields, not 2"}),
@@ -364,7 +372,7 @@ REJECTS: list[tuple[str, str, bytes, dict[int, str]]] = [
         "a key twice",
         "a.jsonl",
         jsonl('{"text": "a", "label": 4, "text": "b"}'),
-        {41: "is not valid JSON: the key 'text' stands twice"},
+        {41: "is not valid JSON: the key 'text' occurs twice"},
     ),
     (
         "no text",
@@ -411,7 +419,7 @@ REJECTS: list[tuple[str, str, bytes, dict[int, str]]] = [
         "lone surrogates",
         "a.jsonl",
         jsonl('{"text": "cut \\ud83d", "label": 4}', '{"te\\ud83dxt": "a"}'),
-        {41: "text holds half of a character (a lone surrogate)", 42: "text is null"},
+        {41: "text contains half of a character (a lone surrogate)", 42: "text is null"},
     ),
     (
         "deep nesting",
@@ -588,7 +596,7 @@ INSTRUCTION = {"instruction": "Name a river.", "input": "", "output": "The Elbe.
         (INSTRUCTION | {"input": 0}, "input is not text but int"),
         (INSTRUCTION | {"input": []}, "input is not text but list"),
         (INSTRUCTION | {"input": False}, "input is not text but bool"),
-        (INSTRUCTION | {"output": "\ud83d"}, "output holds half of a character"),
+        (INSTRUCTION | {"output": "\ud83d"}, "output contains half of a character"),
         (INSTRUCTION | {"instruction": "\t"}, "instruction is blank"),
         ({"instruction": "a", "completion": "b"}, "output is null"),
     ],

@@ -107,7 +107,7 @@ NO_POOLS: list[tuple[str, str, str]] = [
     ),
     ("no id", 'templates: [{id: "", instruction: "{{ text }}"}]', "template '': id = ''"),
     ("half a character", 'templates: [{id: a, instruction: "\\ud83d {{ text }}"}]', "surrogate"),
-    ("a NUL", 'templates: [{id: a, instruction: "\\0text\\0"}]', "holds a NUL"),
+    ("a NUL", 'templates: [{id: a, instruction: "\\0text\\0"}]', "contains a NUL"),
     ("unquoted", "templates: [{id: a, instruction: {{ text }}}]", "unhashable key (line 1"),
 ]
 

@@ -56,7 +56,7 @@ def test_a_file_at_a_url_gives_its_rows(url: str) -> None:
 
 
 def test_another_number_of_rows_is_another_file(url: str) -> None:
-    with pytest.raises(StudyError, match=r"train has 3 rows, expected_rows\.train says 149985"):
+    with pytest.raises(StudyError, match=r"train has 3 rows, but expected_rows\.train is 149985"):
         row_source(source(url, expected_rows={"train": 149985})).load(0)
 
 
@@ -197,7 +197,7 @@ def test_too_small_a_disk_is_reported(tmp_path: Path) -> None:
     [
         (f"http://example.org{PATH}", "a URL must begin with https://"),
         (f"ftp://example.org{PATH}", "a URL must begin with https://"),
-        ("https://example.org/main/rows.csv", r"may change.*commit hash.*or give sha256\.train"),
+        ("https://example.org/main/rows.csv", r"may change.*commit hash.*or set sha256\.train"),
     ],
 )
 def test_a_url_must_be_safe_and_name_one_version(place: str, message: str) -> None:

@@ -106,7 +106,7 @@ def test_a_pattern_without_a_file_lists_the_files(hub: Hub, dataset: None) -> No
 
 
 def test_another_number_of_rows_is_another_dataset(hub: Hub, dataset: None) -> None:
-    with pytest.raises(StudyError, match=r"train has 3 rows, expected_rows\.train says 4"):
+    with pytest.raises(StudyError, match=r"train has 3 rows, but expected_rows\.train is 4"):
         row_source(source(expected_rows={"train": 4})).load(0)
     assert len(texts(source(expected_rows={"train": 3}))) == 3
 

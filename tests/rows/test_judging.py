@@ -50,8 +50,11 @@ def judge_values(values: dict[str, Any], source: LabelledRows = LABELLED) -> Row
         ({"text": ["a"], "label": 0}, "text is not text but list"),
         ({"text": "", "label": 0}, "text is blank"),
         ({"text": " \n\t\u00a0", "label": 0}, "text is blank"),
-        ({"text": "a\0b", "label": 0}, "text holds a NUL character"),
-        ({"text": "cut \ud83d", "label": 0}, "text holds half of a character (a lone surrogate)"),
+        ({"text": "a\0b", "label": 0}, "text contains a NUL character"),
+        (
+            {"text": "cut \ud83d", "label": 0},
+            "text contains half of a character (a lone surrogate)",
+        ),
         ({"text": "a", "label": None}, "label is null"),
         ({"text": "a"}, "label is null"),
         ({"text": "a", "label": math.nan}, "label is null"),
@@ -190,8 +193,8 @@ def judge_general(values: dict[str, Any], **columns: str | None) -> Row | SetAsi
         ({"instruction": "a"}, "output is null"),
         ({"instruction": "a", "output": 5}, "output is not text but int"),
         ({"instruction": "a", "output": "b", "input": 5}, "input is not text but int"),
-        ({"instruction": "a", "output": "b", "input": "\0"}, "input holds a NUL character"),
-        ({"instruction": "a", "output": "\udc00"}, "output holds half of a character"),
+        ({"instruction": "a", "output": "b", "input": "\0"}, "input contains a NUL character"),
+        ({"instruction": "a", "output": "\udc00"}, "output contains half of a character"),
     ],
 )
 def test_a_bad_instruction_is_rejected_with_its_reason(values: dict[str, Any], reason: str) -> None:
