@@ -75,14 +75,15 @@ class Answering:
     """Further metrics of a language model's answers.
 
     `end_counts`: share of rows whose labels were scored with the end of the answer. `example_labels`: the
-    labels of the few-shot examples in the prompt. `free`: accuracy of the free answers, read strictly. `invalid`: share of free answers without a label.
-    `shift`: nats added to each label's score (K), chosen on the validation rows. `shifted`: accuracy with
-    these shifted scores. `wordings`: metrics of held-out templates (True) and templates in training.
-    `exact_seen`, `exact_held_out`: share of exact answers to tasks of families in training and held out.
-    `bare_label`: share of answers to general instructions that contain nothing but a label. `nats`:
-    negative log-likelihood a token of the reference answers to free-form general rows. `forgotten`: the
-    difference of `nats` to the original's. `ten`: the number of `n_ten` instructions that are followed.
-    `hundred`: the share of `n_hundred` further instructions that are followed.
+    labels of the few-shot examples in the prompt. `free`: accuracy of the free answers, read strictly.
+    `invalid`: share of free answers without a label. `shift`: nats added to each label's score (K),
+    chosen on the validation rows. `shifted`: accuracy with these shifted scores. `wordings`: metrics of
+    held-out templates (True) and templates in training. `exact_seen`, `exact_held_out`: share of exact
+    answers to tasks of families in training and held out. `bare_label`: share of answers to general
+    instructions that are bare labels (`prompts.bare_labels`). `nats`: negative log-likelihood a token of
+    the reference answers to free-form general rows. `forgotten`: the difference of `nats` to the
+    original's. `ten`: the number of `n_ten` instructions that are followed. `hundred`: the share of
+    `n_hundred` further instructions that are followed.
     """
 
     tokens_per_row: float
