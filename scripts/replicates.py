@@ -1,8 +1,8 @@
-"""Train and evaluate every tuned system under further training seeds: `replicates.py N`, N in all.
+"""Train and evaluate every tuned system with more training seeds: `replicates.py N`, N seeds in all.
 
-Each further seed is a DVC experiment in a folder of its own, `training-seed-SEED-RECIPE`: rows and base
-model come from the study's cache. The predictions are collected in data/replicates/, which `compare`
-reads for what the report shows over training seeds.
+Each additional seed is a DVC experiment in a temporary folder, named `training-seed-SEED-RECIPE`. Rows and
+base model come from the study's cache. The script collects the predictions in data/replicates/. `compare`
+reads them for the report's section on training seeds.
 """
 
 import argparse
@@ -32,17 +32,16 @@ def main() -> None:
     training_rows = [system.rows for system in tuned]
     recipe = recipe_of(training_rows, settings.base_model, settings.precision, settings.train)
     replicates = read_table(REPLICATES_FILE, REPLICATES)
-    replicates = replicates.filter(
-        pc.equal(replicates["recipe"], recipe)
-    )  # another recipe's are stale
+    # Replicates of another recipe are stale.
+    replicates = replicates.filter(pc.equal(replicates["recipe"], recipe))
     for number in range(2, count + 1):
         seed = settings.training_seed + number - 1
         if seed in set(replicates["training_seed"].to_pylist()):
-            print(f"replicate {number} of {count}, training seed {seed}: already there")
+            print(f"replicate {number} of {count}, training seed {seed}: already done")
             continue
         print(f"replicate {number} of {count}, training seed {seed}", flush=True)
         name = f"training-seed-{seed}-{recipe[:8]}"
-        # `compare` needs the predictions of all systems, and writes the metrics that `make compare` shows.
+        # The target is `compare`: it needs all predictions and writes the metrics that `make compare` shows.
         _dvc("exp", "run", "--temp", "--name", name, "-S", f"training_seed={seed}", "compare")
         replicates = concat([replicates, collect(tuned, name, seed, recipe)])
         write_table(REPLICATES_FILE, replicates)
@@ -51,7 +50,7 @@ def main() -> None:
 
 
 def collect(systems: Sequence[System], name: str, seed: int, recipe: str) -> pa.Table:
-    """The scored labels of these systems in an experiment, as rows of `REPLICATES`."""
+    """The scored labels of these systems in the experiment `name`, as rows of `REPLICATES`."""
     tables = []
     for system in systems:
         path = f"predictions/{system.name}/labelled.parquet"
@@ -71,12 +70,17 @@ def collect(systems: Sequence[System], name: str, seed: int, recipe: str) -> pa.
 
 def _dvc(*arguments: str) -> None:
     if subprocess.run(["dvc", *arguments], check=False).returncode:
-        raise StudyError(f"dvc {' '.join(arguments)} failed: its own message stands above")
+        raise StudyError(f"dvc {' '.join(arguments)} failed: see its message above")
 
 
 def _arguments() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", type=int, metavar="N", help="trainings in all, 2 or more")
+    parser.add_argument(
+        "count",
+        type=int,
+        metavar="N",
+        help="number of seeds, the study's own included; 2 or more",
+    )
     count: int = parser.parse_args().count
     if count < 2:
         parser.error("N must be 2 or more: the study's own training is the first")
