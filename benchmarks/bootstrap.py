@@ -1,4 +1,4 @@
-"""How long the paired bootstrap of 60,000 rows takes: `PYTHONPATH=stages python benchmarks/bootstrap.py`."""
+"""Time the paired bootstrap of 60,000 rows: `PYTHONPATH=stages python benchmarks/bootstrap.py`."""
 
 import time
 

@@ -1,16 +1,17 @@
-"""QLoRA on one GPU, side by side: `PYTHONPATH=stages python benchmarks/gpu_qlora.py`.
+"""Compare QLoRA on one GPU with other code: `PYTHONPATH=stages python benchmarks/gpu_qlora.py`.
 
-Mistral-7B at full width with random weights in 4 bits: neither speed nor memory can tell them from
-trained ones. Training: this project's own beside TRL's SFTTrainer. Evaluation: this project's batches
-beside `model.generate` a row at a time. It needs one GPU of 40 GB or more (of several, show it one:
-CUDA_VISIBLE_DEVICES=0), no network, and some 5 GB of disk for a while. `--part` runs one of the two;
-`--tiny` the same code at toy width, on the CPU too. It prints Markdown for benchmarks/RESULTS.md.
+The model is Mistral-7B at full width with random 4-bit weights; speed and memory are those of trained
+weights. Training: this project's trainer and TRL's SFTTrainer. Evaluation: this project's batches
+and `model.generate`, one row at a time. The script needs one GPU of 40 GB or more (with several GPUs, set
+CUDA_VISIBLE_DEVICES=0), about 5 GB of temporary disk and no network. `--part` runs training or evaluation
+only. `--tiny` runs the same code at toy width, also on the CPU. It prints Markdown for
+benchmarks/RESULTS.md.
 
-A token costs 4 N floating-point operations in useful work, N the weights of the linear layers: 2 N
-forward and 2 N backward to the activations. (Kaplan et al. 2020 count 6 N; the missing 2 N are the
-gradients of the weights, which QLoRA freezes.) Left out, a few percent together: attention, the
-adapter, the LM head. Computing activations anew in the backward pass costs 2 N more, which is no
-useful work and not counted.
+The useful work for a token is 4 N floating-point operations, where N is the number of weights in the
+linear layers: 2 N forward and 2 N backward to the activations. (Kaplan et al. 2020 count 6 N; their other
+2 N are the gradients of the weights, which QLoRA freezes.) Attention, adapter and LM head are not counted:
+a few percent together. Recomputing activations in the backward pass costs 2 N more. This is not useful
+work and is not counted.
 """
 
 import argparse
@@ -64,7 +65,7 @@ from tasks.words import ANIMALS, COLOURS, WORDS
 REPO = Path(__file__).resolve().parents[1]
 PROFILE = Profile.model_validate(read_yaml(REPO / "profiles/mistral-7b.yaml"))
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# As TRL's documentation has it (PEFT integration, QLoRA), and as this project loads its base.
+# The settings in TRL's documentation (PEFT integration, QLoRA) and in this project.
 FOUR_BITS = BitsAndBytesConfig(
     load_in_4bit=True,
     bnb_4bit_quant_type="nf4",
@@ -75,17 +76,17 @@ FOUR_BITS = BitsAndBytesConfig(
 
 @dataclass(frozen=True)
 class Work:
-    """How large the model is, and how much is measured of it."""
+    """The size of the model and of the measurements."""
 
     model: MistralConfig
-    lengths: tuple[int, ...]  # tokens of a training row
-    batch_size: int  # rows of an optimiser step
+    lengths: tuple[int, ...]  # tokens per training row
+    batch_size: int  # rows per optimiser step
     warm_up: int  # optimiser steps before the clock starts
-    steps: int  # and those that it times
+    steps: int  # timed optimiser steps
     repetitions: int
-    rows: int  # answered in batches
-    single_rows: int  # and one at a time
-    squares: tuple[int, ...]  # sides of the matrices whose product gives the peak
+    rows: int  # rows answered in batches
+    single_rows: int  # rows answered one at a time
+    squares: tuple[int, ...]  # sizes of the square matrices that measure the peak rate
 
 
 FULL = Work(
@@ -135,7 +136,7 @@ def main() -> None:
     work = TINY if tiny else FULL
     lines = [describe_machine(), ""]
     if tiny:
-        lines += ["A toy on whatever is here: its figures say that the code runs, and no more.", ""]
+        lines += ["A toy model on this machine: its numbers only show that the code runs.", ""]
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         base = Path(folder) / "base"
         encoder = write_base(work.model, base)
@@ -147,20 +148,20 @@ def main() -> None:
 
 
 def write_base(config: MistralConfig, folder: Path) -> Encoder:
-    """Write the model with random weights in 4 bits as a Hugging Face folder; give its encoder.
+    """Write the model with random 4-bit weights as a Hugging Face folder; return its encoder.
 
-    All layers have the same random matrices: drawn once, in 16 bits they lie neither on the disk nor
-    in memory.
+    All layers share the same random matrices, so the whole model in 16 bits is neither on disk nor in
+    memory.
     """
     torch.manual_seed(0)
-    drawn: dict[str, torch.Tensor] = {}
+    shared: dict[str, torch.Tensor] = {}
     weights = {}
-    for name, each in _on_meta(config).state_dict().items():
-        alike = name if each.dim() == 1 else re.sub(r"layers\.\d+", "layers", name)
-        if alike not in drawn:
-            values = torch.randn(each.shape, dtype=torch.bfloat16, device=DEVICE)
-            drawn[alike] = torch.ones_like(values) if each.dim() == 1 else 0.02 * values
-        weights[name] = drawn[alike]
+    for name, weight in _on_meta(config).state_dict().items():
+        key = name if weight.dim() == 1 else re.sub(r"layers\.\d+", "layers", name)
+        if key not in shared:
+            values = torch.randn(weight.shape, dtype=torch.bfloat16, device=DEVICE)
+            shared[key] = torch.ones_like(values) if weight.dim() == 1 else 0.02 * values
+        weights[name] = shared[key]
     MistralForCausalLM.from_pretrained(
         None,
         config=config,
@@ -178,21 +179,22 @@ def write_base(config: MistralConfig, folder: Path) -> Encoder:
 
 
 def measure_training(work: Work, base: Path, encoder: Encoder) -> list[str]:
-    """A table of tokens a second, share of the matrix peak and memory; the sides take turns."""
+    """A Markdown table of tokens per second, share of the peak rate and memory; trainings alternate."""
     sides: dict[str, Callable[[Work, Path, Encoder, list[Example]], None]] = {
         "instruct-uplift": train_own,
         "instruct-uplift, not deterministic": partial(train_own, deterministic=False),
         "TRL's example": train_example,
         "TRL's, our adapter": train_example_with_our_adapter,
     }
-    linear = [each for name, each in _on_meta(work.model).named_parameters() if ".layers." in name]
-    flops = 4 * sum(each.numel() for each in linear if each.dim() == 2)  # of a token
+    parameters = _on_meta(work.model).named_parameters()
+    layers = [parameter for name, parameter in parameters if ".layers." in name]
+    flops = 4 * sum(weight.numel() for weight in layers if weight.dim() == 2)  # per token
     peak = matmul_peak(work.squares)
     lines = [
-        f"Training: batches of {work.batch_size} rows of exactly that length, a quarter of each the "
-        f"answer; {work.steps} steps after {work.warm_up}, median of {work.repetitions} trainings "
-        f"in turns. {flops / 1e9:,.3g} GFLOP a token; peak of square bf16 products here "
-        f"{peak / 1e12:,.3g} TFLOP/s. Memory as torch's allocator counts it, in 10^9 bytes.",
+        f"Training: batches of {work.batch_size} rows of exactly this length, a quarter of it the "
+        f"answer; {work.steps} steps after {work.warm_up} warm-up steps, median of {work.repetitions} "
+        f"alternating trainings. {flops / 1e9:,.3g} GFLOP per token; peak of square bf16 products on this "
+        f"machine {peak / 1e12:,.3g} TFLOP/s. Memory is what torch's allocator counts, in 10^9 bytes.",
         "",
         "| tokens a row | training | tokens/s | to TRL's example | of the peak | peak memory, GB |",
         "|---|---|---|---|---|---|",
@@ -207,12 +209,12 @@ def measure_training(work: Work, base: Path, encoder: Encoder) -> list[str]:
                 runs[side].append(timed)
         tokens = work.steps * work.batch_size * length
         rates = {
-            side: tokens / statistics.median(each.seconds for each in timed)
+            side: tokens / statistics.median(run.seconds for run in timed)
             for side, timed in runs.items()
         }
         for side, rate in rates.items():
             ratio = rate / rates["TRL's example"]
-            memory = statistics.median(each.peak_memory for each in runs[side]) / 1e9
+            memory = statistics.median(run.peak_memory for run in runs[side]) / 1e9
             lines.append(
                 f"| {length:,} | {side} | {rate:,.0f} | {ratio:.2f} | {rate * flops / peak:.0%} | "
                 f"{f'{memory:.1f}' if memory else 'not measured'} |"
@@ -223,7 +225,7 @@ def measure_training(work: Work, base: Path, encoder: Encoder) -> list[str]:
 def train_own(
     work: Work, base: Path, encoder: Encoder, rows: list[Example], deterministic: bool = True
 ) -> None:
-    """As stages/train.py does with profiles/mistral-7b.yaml: one epoch, validated after it alone."""
+    """Train as stages/train.py with profiles/mistral-7b.yaml: one epoch, validated only at its end."""
     settings = PROFILE.train.model_copy(
         update={
             "epochs": 1,
@@ -241,7 +243,7 @@ def train_own(
 def train_example(
     work: Work, base: Path, encoder: Encoder, rows: list[Example], adapter: Any = None
 ) -> None:
-    """As TRL's documentation has it (PEFT integration, QLoRA) but for the batch size."""
+    """Train as TRL's documentation (PEFT integration, QLoRA), except for the batch size."""
     with _any_kernels():
         SFTTrainer(
             model=AutoModelForCausalLM.from_pretrained(
@@ -273,7 +275,7 @@ def train_example(
 def train_example_with_our_adapter(
     work: Work, base: Path, encoder: Encoder, rows: list[Example]
 ) -> None:
-    """The same trainer with an adapter on all linear layers, as ours: the same work."""
+    """The same trainer with this project's adapter (all linear layers): the same amount of work."""
     train_example(work, base, encoder, rows, our_adapter())
 
 
@@ -289,7 +291,7 @@ def our_adapter() -> LoraConfig:
 
 
 def random_rows(count: int, length: int, eos: int) -> list[Example]:
-    """Rows of `length` random ids, the last quarter the answer."""
+    """Rows of `length` random ids; the last quarter is the answer."""
     draws = random.Random(0)
     rows = [[draws.randrange(3, 32_000) for _ in range(length - 1)] + [eos] for _ in range(count)]
     return [Example(row[: -length // 4], row[-length // 4 :]) for row in rows]
@@ -297,7 +299,7 @@ def random_rows(count: int, length: int, eos: int) -> list[Example]:
 
 @dataclass
 class Timed:
-    """Seconds of the timed steps; bytes on the GPU at the most, 0 where there is none."""
+    """Seconds of the timed steps; peak memory on the GPU in bytes, 0 without a GPU."""
 
     seconds: float = 0.0
     peak_memory: int = 0
@@ -305,9 +307,9 @@ class Timed:
 
 @contextlib.contextmanager
 def timed_steps(warm_up: int, steps: int) -> Iterator[Timed]:
-    """Time a training's steps by its optimiser's, whosever the trainer: `steps` after `warm_up`."""
-    gc.collect()  # what the training before left: a trainer refers to itself
-    timed, done, started = Timed(), 0, 0.0
+    """Time `steps` optimiser steps after `warm_up`, with any trainer."""
+    gc.collect()  # frees the previous trainer, which refers to itself
+    timed, n_steps, started = Timed(), 0, 0.0
     before = 0
     if DEVICE == "cuda":
         torch.cuda.empty_cache()
@@ -315,11 +317,11 @@ def timed_steps(warm_up: int, steps: int) -> Iterator[Timed]:
         before = torch.cuda.memory_allocated()
 
     def count(*_: Any) -> None:
-        nonlocal done, started
-        done += 1
-        if done == warm_up:
+        nonlocal n_steps, started
+        n_steps += 1
+        if n_steps == warm_up:
             started = _now()
-        elif done == warm_up + steps:
+        elif n_steps == warm_up + steps:
             timed.seconds = _now() - started
             if DEVICE == "cuda":
                 timed.peak_memory = torch.cuda.max_memory_allocated() - before
@@ -329,11 +331,11 @@ def timed_steps(warm_up: int, steps: int) -> Iterator[Timed]:
         yield timed
     finally:
         hook.remove()
-    assert done == warm_up + steps, f"{done} optimiser steps were seen, not {warm_up + steps}"
+    assert n_steps == warm_up + steps, f"{n_steps} optimiser steps ran, not {warm_up + steps}"
 
 
 def matmul_peak(sides: tuple[int, ...]) -> float:
-    """The highest rate, in FLOP/s, at which square bf16 matrices were multiplied here."""
+    """The highest measured rate of square bf16 matrix products on this machine, in FLOP/s."""
     best = 0.0
     for side in sides:
         left, right = (
@@ -351,7 +353,7 @@ def matmul_peak(sides: tuple[int, ...]) -> float:
 
 
 def measure_answering(work: Work, base: Path, encoder: Encoder) -> list[str]:
-    """A table of rows a second, adapter unmerged on 4 bits; the two ways take turns."""
+    """A Markdown table of rows per second with an unmerged adapter on 4-bit weights; the ways alternate."""
     gc.collect()
     make_repeatable(0)
     adapter = base.parent / "adapter"
@@ -383,12 +385,12 @@ def measure_answering(work: Work, base: Path, encoder: Encoder) -> list[str]:
         for way, (answer, count) in ways.items():
             started = _now()
             answer(count if turn else min(count, 8))
-            if turn:  # the first one warms up
+            if turn:  # turn 0 is the warm-up
                 rates[way].append(count / (_now() - started))
     return [
         f"Evaluation: prompts of {statistics.mean(map(len, prompts)):.0f} tokens on average, at most "
         f"{limit} tokens generated, batches of at most {batch_size}; median of {work.repetitions} "
-        f"turns of {work.rows} and {work.single_rows} rows.",
+        f"turns of {work.rows} rows and {work.single_rows} rows.",
         "",
         "| evaluation | rows/s |",
         "|---|---|",
@@ -398,17 +400,17 @@ def measure_answering(work: Work, base: Path, encoder: Encoder) -> list[str]:
 
 
 def labelled_prompts(count: int, encoder: Encoder) -> tuple[list[list[int]], list[list[list[int]]]]:
-    """Prompts of some 100 tokens in all the project's wordings, and the labels to choose from."""
+    """Token ids of prompts (about 100 tokens, all of the project's templates) and of their choices."""
     draws, words = random.Random(0), [*WORDS, *ANIMALS, *COLOURS]
     labels = PROFILE.labels.names
     pool = read_templates(REPO / "templates/sentiment.yaml", labels)
     prompts, choices = [], []
     for at in range(count):
         template = pool[at % len(pool)]
-        text = " ".join(draws.choices(words, k=draws.randint(40, 80)))
-        (prompt,) = template.prompts(pa.array([text]), labels, "alpaca").to_pylist()
+        tweet = " ".join(draws.choices(words, k=draws.randint(40, 80)))
+        (prompt,) = template.prompts(pa.array([tweet]), labels, "alpaca").to_pylist()
         prompts.append(encoder.prompt(prompt))
-        choices.append([encoder.answer(said) for said in template.completions(labels)])
+        choices.append([encoder.answer(text) for text in template.completions(labels)])
     return prompts, choices
 
 
@@ -417,17 +419,20 @@ def labelled_prompts(count: int, encoder: Encoder) -> tuple[list[list[int]], lis
 
 def describe_machine() -> str:
     """Date, GPU, driver and versions in one line."""
-    found = ["no GPU"]
+    hardware = ["no GPU"]
     if DEVICE == "cuda":
         memory = torch.cuda.get_device_properties(0).total_memory / 1e9
-        found = [f"{torch.cuda.get_device_name()} ({memory:.0f} GB)", f"CUDA {torch.version.cuda}"]
+        hardware = [
+            f"{torch.cuda.get_device_name()} ({memory:.0f} GB)",
+            f"CUDA {torch.version.cuda}",
+        ]
         if shutil.which("nvidia-smi"):
-            asked = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-            said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-            found.append(f"driver {said.partition(chr(10))[0]}")
+            query = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+            output = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+            hardware.append(f"driver {output.partition(chr(10))[0]}")
     names = ("torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
-    return ", ".join([datetime.date.today().isoformat(), *found, *versions])
+    return ", ".join([datetime.date.today().isoformat(), *hardware, *versions])
 
 
 def _on_meta(config: MistralConfig) -> Any:
@@ -437,7 +442,7 @@ def _on_meta(config: MistralConfig) -> Any:
 
 @contextlib.contextmanager
 def _any_kernels() -> Iterator[None]:
-    """Let torch choose its kernels, repeatable or not, as it does where nobody asks for more."""
+    """Let torch use any kernel, deterministic or not: its default."""
     repeatable = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(False)
     try:
@@ -447,7 +452,7 @@ def _any_kernels() -> Iterator[None]:
 
 
 def _now() -> float:
-    """Seconds on the clock once the GPU has done all that it was given."""
+    """Seconds on the clock after the GPU has finished all its work."""
     if DEVICE == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -457,10 +462,11 @@ def _arguments() -> tuple[bool, tuple[str, ...]]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tiny", action="store_true", help="a toy model, on the CPU too")
-    parser.add_argument("--part", choices=("train", "evaluate"), help="one of the two alone")
-    given = parser.parse_args()
-    return given.tiny, (given.part,) if given.part else ("train", "evaluate")
+    parser.add_argument("--tiny", action="store_true", help="a toy model, also on the CPU")
+    parser.add_argument("--part", choices=("train", "evaluate"), help="run only this part")
+    arguments = parser.parse_args()
+    parts = (arguments.part,) if arguments.part else ("train", "evaluate")
+    return arguments.tiny, parts
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""How long the search for near-duplicates takes: `PYTHONPATH=stages python benchmarks/leaks.py`.
+"""Time the search for near-duplicates: `PYTHONPATH=stages python benchmarks/leaks.py`.
 
-20,000 made texts of 8 to 20 words, and 60,000: a quarter of them is the test split. Then real tweets,
-where they are: INSTRUCT_UPLIFT_SHARED_DATA names another folder for them, as for the tests. Last, which share
-of near-copies is found, by length: texts with one letter changed, a thousand of each length.
+The script times 20,000 and 60,000 synthetic texts of 8 to 20 words; a quarter is the test split. It also
+times real tweets if they exist. INSTRUCT_UPLIFT_SHARED_DATA names another folder for them, as in the tests.
+Last it prints the share of near-copies (one changed letter) that the search finds, for 1,000 texts per
+range of lengths.
 """
 
 import os
@@ -27,7 +28,7 @@ def main() -> None:
     pool = (*WORDS, *ANIMALS, *COLOURS)
     for count in (20_000, 60_000):
         texts = ["".join(draws.choices(pool, k=draws.randint(8, 20))) for _ in range(count)]
-        measure("made", texts[count // 4 :], texts[: count // 4])
+        measure("synthetic", texts[count // 4 :], texts[: count // 4])
     if TWEETS.is_dir():
         train, test = (
             [normalised(text) for text in pq.read_table(path)["text"].to_pylist()]
@@ -44,17 +45,17 @@ def main() -> None:
 
 def measure(name: str, earlier: Sequence[str], later: Sequence[str]) -> None:
     started = time.perf_counter()
-    found = near_duplicates(earlier, later, SIMILARITY)
+    duplicates = near_duplicates(earlier, later, SIMILARITY)
     seconds = time.perf_counter() - started
-    print(f"{len(earlier) + len(later):,} rows, {name}: {seconds:.1f} s, {len(found)} found")
+    print(f"{len(earlier) + len(later):,} rows, {name}: {seconds:.1f} s, {len(duplicates)} found")
 
 
 def near_copies(name: str, texts: Sequence[str], draws: random.Random) -> None:
-    places = [draws.randrange(len(text)) for text in texts]
-    copies = [f"{text[:at]}#{text[at + 1 :]}" for text, at in zip(texts, places, strict=True)]
-    found = near_duplicates(copies, texts, SIMILARITY)
-    right = sum(place == at for at, (place, _) in found.items())
-    print(f"{name}, one changed: {right / len(texts):.1%} found")
+    positions = [draws.randrange(len(text)) for text in texts]
+    copies = [f"{text[:at]}#{text[at + 1 :]}" for text, at in zip(texts, positions, strict=True)]
+    duplicates = near_duplicates(copies, texts, SIMILARITY)
+    n_found = sum(index == at for at, (index, _) in duplicates.items())
+    print(f"{name}, one changed: {n_found / len(texts):.1%} found")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What 4-bit weights cost in validation loss: `PYTHONPATH=stages python benchmarks/qlora_cpu.py`.
+"""Measure how 4-bit weights change the validation loss: `PYTHONPATH=stages python benchmarks/qlora_cpu.py`.
 
-The base in `models/base` is trained a few dozen steps on the same rows of `data/instructions`, in full
-precision and twice with NF4 weights (QLoRA): computing in float32, so that the weights' rounding alone
-differs, and in bfloat16, as on a GPU. Everything is as the pipeline leaves it. `--tiny`: three steps.
+The script trains the base in `models/base` for a few dozen steps on the same rows of `data/instructions`:
+in full precision and twice with NF4 weights (QLoRA). One NF4 run computes in float32, where only the rounding
+of weights differs; the other in bfloat16, as on a GPU. The pipeline must have run. `--tiny`: three steps.
 """
 
 import argparse
@@ -29,7 +29,9 @@ PATHS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="three steps, to see that it runs")
+    parser.add_argument(
+        "--tiny", action="store_true", help="three steps, to check that the script runs"
+    )
     steps, every, held_out = (3, 1, 4) if parser.parse_args().tiny else (48, 8, 60)
 
     settings = read_settings("training_seed", "prompt_format", "train")
@@ -43,7 +45,7 @@ def main() -> None:
         name: trained(encoder, Recipe(train, validation, train_settings, precision, seed))
         for name, precision in PATHS.items()
     }
-    print(f"\nvalidation loss in nats a token, over {len(validation)} rows")
+    print(f"\nvalidation loss in nats per token, over {len(validation)} rows")
     print("step".rjust(10), *(name.rjust(14) for name in accounts))
     curves = [account.validation_losses for account in accounts.values()]
     for losses in zip(*curves, strict=True):

@@ -1,4 +1,4 @@
-"""Report whether this processor gives the bits that `dvc.lock` was made with; exit status 1 where not."""
+"""Check that this processor computes the same bits as the one that wrote `dvc.lock`; exit status 1 if not."""
 
 import sys
 
@@ -12,12 +12,12 @@ def main() -> None:
     record = read_record()
     if not record:
         raise StudyError(
-            f"{RECORD}: no such file, so nothing to compare with: `make repro` writes it"
+            f"{RECORD}: no such file, so there is nothing to compare with; `make repro` writes it"
         )
     names = differing(record)
-    print(f"{processor()}: {len(OPERATIONS) - len(names)} of {len(OPERATIONS)} operations alike")
+    print(f"{processor()}: {len(OPERATIONS) - len(names)} of {len(OPERATIONS)} operations equal")
     for name in names:
-        print(f"other last bits: {name}")
+        print(f"different last bits: {name}")
     sys.exit(bool(names))
 
 

@@ -1,8 +1,8 @@
-"""Compare a run with the committed one where the processor rounds otherwise than the committed run's.
+"""Compare a new run with the committed run: `check_metrics.py COMMITTED NEW`.
 
-`check_metrics.py COMMITTED NEW`: two folders with `dvc.lock` and `metrics/`. Data must have the same bytes,
-baselines the same metrics. Metrics of language models may differ by what training makes of other last
-bits: `TOLERANCES` states how much. Prints a line for each larger difference; exit status 1 where any is.
+Each argument is a folder with `dvc.lock` and `metrics/`. Data must have the same bytes, and baselines the
+same metrics. Processors round differently, so metrics of language models may differ by `TOLERANCES`.
+The script prints a line for each larger difference. Exit status 1 if there is one.
 """
 
 import json
@@ -19,15 +19,15 @@ import yaml
 from settings.read import read_settings
 from systems import systems_of
 
-FILES = ("systems.json", "headline.json")  # in metrics/: those that are in git
-# The first pattern that occurs in "FILE:KEY" counts: (absolute, relative to the committed number).
+FILES = ("systems.json", "headline.json")  # the files of metrics/ that are in git
+# The first pattern that matches "FILE:KEY" applies: (absolute, relative to the committed number).
 TOLERANCES = (
-    (r"forgot", (0.1, 0.25)),  # nats a token
-    (r"\.ten$", (2, 0)),  # of ten instructions
-    (r"exact_|bare|hundred", (0.12, 0)),  # shares of some hundred answers
-    (r"wordings", (0.08, 0)),  # of 120 rows
-    (r"matthews", (0.06, 0)),  # two rows count for it as much as one row for accuracy
-    (r"^systems\.json:primary\..*\.p$", (1, 0)),  # the verdict must be the same, p need not
+    (r"forgot", (0.1, 0.25)),  # nats per token
+    (r"\.ten$", (2, 0)),  # instructions, of ten
+    (r"exact_|bare|hundred", (0.12, 0)),  # shares of a few hundred answers
+    (r"wordings", (0.08, 0)),  # shares of 120 rows
+    (r"matthews", (0.06, 0)),  # one row changes it about twice as much as accuracy
+    (r"^systems\.json:primary\..*\.p$", (1, 0)),  # the verdict must be equal, p may differ
     (
         r"^systems\.json:(pairs|primary)\.",
         (0.05, 0),
@@ -36,7 +36,7 @@ TOLERANCES = (
     (r"", (0.03, 0)),  # shares of the labelled rows
 )
 
-# Stages that compute nothing that is rounded, and metrics of the others that are held to the byte.
+# Stages without rounded numbers, and metrics of other stages. Both must have the same bytes.
 DATA = ("prepare", "instructify", "mix", "base_model", "encoder")
 EXACT = ("metrics/label_noise.json",)
 
@@ -52,12 +52,12 @@ def main() -> None:
     for difference in differences:
         print(difference)
     if differences:
-        sys.exit(f"{len(differences)} differences from the committed run, more than allowed")
-    print("data as committed to the byte, metrics within the tolerance")
+        sys.exit(f"{len(differences)} differences from the committed run are too large")
+    print("data equal to the committed bytes, metrics within the tolerances")
 
 
 def compare_data(committed: Path, new: Path) -> Iterator[str]:
-    """A line for each output of `DATA`, or in `EXACT`, with another hash in `new`'s lock."""
+    """Yield a line for each output of `DATA` or in `EXACT` with a different hash in `new`'s lock."""
     before, now = (_hashes(folder) for folder in (committed, new))
     for path, md5 in before.items():
         if now.get(path) != md5:
@@ -65,9 +65,9 @@ def compare_data(committed: Path, new: Path) -> Iterator[str]:
 
 
 def compare(committed: Path, new: Path, exact: Collection[str]) -> Iterator[str]:
-    """A line for each number of the folder `committed` that `new` lacks, or that differs too much.
+    """Yield a line for each number in `committed` that is missing from `new` or differs too much.
 
-    Numbers of the systems `exact` must be equal.
+    Numbers of the systems in `exact` must be equal.
     """
     for file in FILES:
         if not (new / file).is_file():
@@ -80,12 +80,12 @@ def compare(committed: Path, new: Path, exact: Collection[str]) -> Iterator[str]
         for keys, value in before.items():
             key = ".".join(keys)
             is_exact = keys[0] == "systems" and keys[1] in exact
-            if not _alike(f"{file}:{key}", value, now.get(keys, "missing"), is_exact):
+            if not _is_close(f"{file}:{key}", value, now.get(keys, "missing"), is_exact):
                 yield f"{file}: {key}: {value} committed, {now.get(keys, 'missing')} now"
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """The hash of each locked output that must have the same bytes."""
+    """{path: MD5} of the locked outputs that must have the same bytes."""
     stages = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     return {
         out["path"]: out["md5"]
@@ -99,14 +99,14 @@ def _leaves(content: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
     if isinstance(content, dict):
         for name, value in content.items():
             yield from _leaves(value, (*keys, name))
-    elif isinstance(content, list):  # of rows, a row a system
+    elif isinstance(content, list):  # one row per system
         for row in content:
             yield from _leaves(row, (*keys, row["system"]))
     else:
         yield keys, content
 
 
-def _alike(place: str, before: Any, now: Any, is_exact: bool) -> bool:
+def _is_close(place: str, before: Any, now: Any, is_exact: bool) -> bool:
     if not isinstance(before, float | int) or not isinstance(now, float | int):
         return bool(before == now)
     absolute, relative = next(

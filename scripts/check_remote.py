@@ -1,8 +1,8 @@
 """Read every object that `dvc.lock` names from the remote and compare hashes: `check_remote.py [--repair]`.
 
-DVC does not: where an object's name is there it takes the object as sent. Each one that is missing or
-damaged is a line with the outputs that need it, and exit status 1. With --repair it is sent again, from
-this machine's cache, where that has it undamaged, and read back.
+DVC itself only checks that the object's name exists. For each missing or damaged object the script prints
+a line with the outputs that need it. Exit status 1 if there is one. With --repair the script sends such
+objects again from this machine's cache, if they are undamaged there, and reads them back.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB
 from remote import is_refusal, open_remote, plain, said
 
-PIECE = 1 << 22  # bytes read at once, of each of so many objects
+PIECE = 1 << 22  # bytes that each reader reads at once
 READERS = 4
 MISSING = "missing"
 
 
 @dataclass(frozen=True)
 class Locked:
-    """An object that `dvc.lock` names, itself or by a directory: its name and the outputs that need it."""
+    """An object that `dvc.lock` names directly or through a directory's list."""
 
-    oid: str  # its MD5, of a directory's list with ".dir" behind
-    paths: tuple[str, ...]
+    oid: str  # its MD5; ".dir" follows for a directory's list
+    paths: tuple[str, ...]  # the outputs that need the object
 
     @property
     def md5(self) -> str:
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def locked_objects(repo: Repo, odb: HashFileDB) -> list[Locked]:
-    """All of them, those in directories too; files before the lists of directories, as they are sent."""
+    """All objects, including files in directories. Files come before lists, in the order that DVC sends."""
     paths: dict[str, list[str]] = {}
     for out in _outs(repo):
         oid, path = out.hash_info.value, repo.fs.relpath(out.fs_path, repo.root_dir)
@@ -69,9 +69,9 @@ def locked_objects(repo: Repo, odb: HashFileDB) -> list[Locked]:
         for entry in _entries(oid, repo.cache.local, odb) if out.hash_info.isdir else ():
             paths.setdefault(entry["md5"], []).append(f"{path}/{entry['relpath']}")
     if not paths:
-        raise StudyError("dvc.lock names no object: `make repro` makes them")
-    found = [Locked(oid, tuple(needing)) for oid, needing in paths.items()]
-    return sorted(found, key=lambda each: (each.oid.endswith(".dir"), each.paths))
+        raise StudyError("dvc.lock names no objects; `make repro` writes them")
+    objects = [Locked(oid, tuple(outputs)) for oid, outputs in paths.items()]
+    return sorted(objects, key=lambda locked: (locked.oid.endswith(".dir"), locked.paths))
 
 
 def _outs(repo: Repo) -> list[Any]:
@@ -79,11 +79,11 @@ def _outs(repo: Repo) -> list[Any]:
 
 
 def _entries(oid: str, *stores: HashFileDB) -> list[dict[str, str]]:
-    """What a directory's list names, read where it is undamaged; nothing where it is so nowhere."""
+    """The entries of a directory's list, from the first store with an undamaged copy; [] if none has one."""
     for store in stores:
         try:
             content = store.fs.cat_file(store.oid_to_path(oid))
-        except Exception:  # of any library; the list is an object too: reading that tells why
+        except Exception:  # from any library; `read_fault` reports the reason later
             continue
         if f"{hashlib.md5(content).hexdigest()}.dir" == oid:
             entries: list[dict[str, str]] = json.loads(content)
@@ -95,18 +95,18 @@ def _entries(oid: str, *stores: HashFileDB) -> list[dict[str, str]]:
 
 
 def find(fault: Callable[[Locked], str | None], objects: Iterable[Locked]) -> list[Fault]:
-    """Ask about some objects at a time; those at fault, in their order."""
+    """The objects with a fault, in order, each with its reason. Several are read in parallel."""
     objects = list(objects)
     with ThreadPoolExecutor(READERS) as readers:
         return [
-            (each, reason)
-            for each, reason in zip(objects, readers.map(fault, objects), strict=True)
+            (locked, reason)
+            for locked, reason in zip(objects, readers.map(fault, objects), strict=True)
             if reason is not None
         ]
 
 
 def read_fault(odb: HashFileDB, done: Callable[[int], Any], each: Locked) -> str | None:
-    """Read an object whole: None where it has its hash, else what it is instead."""
+    """Read a whole object: None if its hash is right, else what is wrong. `done` receives byte counts."""
     digest, size = hashlib.md5(), 0
     try:
         with odb.fs.open(odb.oid_to_path(each.oid), "rb", block_size=PIECE) as file:
@@ -116,7 +116,7 @@ def read_fault(odb: HashFileDB, done: Callable[[int], Any], each: Locked) -> str
                 done(len(piece))
     except FileNotFoundError:
         return MISSING
-    except Exception as error:  # of any library that speaks to a server
+    except Exception as error:  # from any library that talks to a server
         return f"cannot be read: {said(error)}"
     return (
         None if digest.hexdigest() == each.md5 else f"damaged: its {size:,} bytes have another hash"
@@ -124,73 +124,76 @@ def read_fault(odb: HashFileDB, done: Callable[[int], Any], each: Locked) -> str
 
 
 def size_fault(odb: HashFileDB, cache: HashFileDB, each: Locked) -> str | None:
-    """Hold an object's size against that in the cache, without reading it."""
+    """Compare an object's size with its size in the cache; None if equal, else what is wrong."""
     try:
-        wanted = cache.fs.size(cache.oid_to_path(each.oid))
+        expected_size = cache.fs.size(cache.oid_to_path(each.oid))
     except FileNotFoundError:
-        return None  # nothing that could be sent
+        return None  # the cache lacks it, so it cannot be sent
     try:
         size = odb.fs.info(odb.oid_to_path(each.oid))["size"]
     except FileNotFoundError:
         return MISSING
-    except Exception as error:  # of any library that speaks to a server
-        return f"cannot be asked for: {said(error)}"
-    return None if size == wanted else f"damaged: {size:,} of {wanted:,} bytes"
+    except Exception as error:  # from any library that talks to a server
+        return f"its size cannot be read: {said(error)}"
+    return None if size == expected_size else f"damaged: {size:,} of {expected_size:,} bytes"
 
 
 # --- sending again --------------------------------------------------------------------------------
 
 
 def again(repo: Repo, odb: HashFileDB, faults: list[Fault]) -> dict[Locked, str | None]:
-    """Send objects again; of each why it could not be, or None where it was, and was read back."""
+    """Send objects again and read them back; {object: None, or why that failed}."""
     with progress_bar(len(faults), "sent", "object") as bar:
         outcomes: dict[Locked, str | None] = {}
-        for each, _ in faults:
-            outcomes[each] = _resend(odb, repo.cache.local, each)
+        for locked, _ in faults:
+            outcomes[locked] = _resend(odb, repo.cache.local, locked)
             bar.update()
     return outcomes
 
 
-def _resend(odb: HashFileDB, cache: HashFileDB, each: Locked) -> str | None:
-    here = read_fault(cache, lambda _: None, each)
-    if here is not None:
-        return f"not sent: in this machine's cache {here}"
-    target = odb.oid_to_path(each.oid)
+def _resend(odb: HashFileDB, cache: HashFileDB, locked: Locked) -> str | None:
+    cache_fault = read_fault(cache, lambda _: None, locked)
+    if cache_fault is not None:
+        return f"not sent: in this machine's cache {cache_fault}"
+    target = odb.oid_to_path(locked.oid)
     try:
         odb.makedirs(odb.fs.parent(target))
-        odb.fs.put_file(cache.oid_to_path(each.oid), target)
-    except Exception as error:  # of any library that speaks to a server
-        refused = "refused, you may read but not write here" if is_refusal(error) else "not sent"
-        return f"{refused}: {said(error)}"
+        odb.fs.put_file(cache.oid_to_path(locked.oid), target)
+    except Exception as error:  # from any library that talks to a server
+        reason = "refused, you may read but not write here" if is_refusal(error) else "not sent"
+        return f"{reason}: {said(error)}"
     odb.protect(target)  # as DVC does in a folder
-    back = read_fault(odb, lambda _: None, each)
-    return None if back is None else f"sent, but {back}"
+    remote_fault = read_fault(odb, lambda _: None, locked)
+    return None if remote_fault is None else f"sent, but {remote_fault}"
 
 
 def tell(faults: list[Fault], outcomes: dict[Locked, str | None] | None, number: int) -> None:
-    """A line for each fault; a `StudyError` where one is left."""
-    left = []
-    for each, reason in faults:
-        outcome = "" if outcomes is None else f"; {outcomes[each] or 'sent again, and read back'}"
-        print(f"{', '.join(each.paths)} ({each.oid}): {reason}{outcome}")
-        if outcomes is None or outcomes[each] is not None:
-            left.append(each)
-    if any(each.oid.endswith(".dir") for each in left):
+    """Print a line for each fault. Raises `StudyError` if a fault is not repaired."""
+    unrepaired = []
+    for locked, reason in faults:
+        outcome = "" if outcomes is None else f"; {outcomes[locked] or 'sent again and read back'}"
+        print(f"{', '.join(locked.paths)} ({locked.oid}): {reason}{outcome}")
+        if outcomes is None or outcomes[locked] is not None:
+            unrepaired.append(locked)
+    if any(locked.oid.endswith(".dir") for locked in unrepaired):
         print(
-            "a name that ends in .dir is a directory's list: without it no file in it can be pulled"
+            "an object whose name ends in .dir is a directory's list: without the list no file of the "
+            "directory can be pulled"
         )
-    if left:
+    if unrepaired:
         raise StudyError(
-            f"{len(left)} of {number} objects cannot be pulled from the remote. `make check-remote REPAIR=1` "
-            "sends them again, where the cache has them and you may write; "
-            "`dvc repro --pull` makes them anew"
+            f"{len(unrepaired)} of {number} objects cannot be pulled from the remote. "
+            "`make check-remote REPAIR=1` sends them again if your cache has them and you may write; "
+            "`dvc repro --pull` computes them again"
         )
-    print("all are as dvc.lock names them")
+    print("every object has the hash in dvc.lock")
 
 
 def _arguments() -> bool:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repair", action="store_true", help="send again what is at fault")
+    parser.add_argument(
+        "--repair", action="store_true", help="send missing and damaged objects again"
+    )
     return bool(parser.parse_args().repair)
 
 

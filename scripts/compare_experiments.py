@@ -1,7 +1,8 @@
-"""Show the experiments as the terminal's width allows: settings that differ, accuracies, forgetting.
+"""Print a table of the experiments: settings that differ, accuracies, forgetting.
 
-Rows are the workspace, the last commit, and the experiments of this branch below the commit that each
-one started from: so they stay in the table after `dvc exp apply` and a commit.
+The table is split where it is wider than the terminal. Its rows are the workspace, the last commit and this
+branch's experiments, each below the commit that it started from. An experiment therefore stays in the table
+after `dvc exp apply` and a commit.
 """
 
 import shutil
@@ -22,22 +23,22 @@ from rich.table import Table
 
 from systems import System, Systems, systems_of
 
-# What a key of metrics/headline.json ends with: the meaning, and the decimals that are shown.
+# Suffix of a key in metrics/headline.json: (meaning, number of decimals to show).
 MEASURES = {
     "acc": ("accuracy on the test rows", 3),
     "forgot": (
-        "nats a token by which other answers are less likely than with the original model",
+        "nats per token by which other answers are less likely than with the original model",
         2,
     ),
     "macro": ("macro-F1 on the test rows", 3),
     "invalid": ("share of free answers that contain no label", 3),
     "bare": ("share of general answers that are a bare label", 3),
 }
-ALWAYS = ("acc", "forgot")  # of a tuned system; other columns are shown where runs differ in them
+ALWAYS = ("acc", "forgot")  # shown for every tuned system; other columns only if runs differ
 HEADLINE = "metrics/headline.json"
 PARAMS = "params.yaml"
 WIDTH_WITHOUT_TERMINAL = 100
-MOST_COMMITS = 10  # with experiments, newest first
+MOST_COMMITS = 10  # commits with experiments, newest first
 DONE = "success"
 
 
@@ -45,8 +46,8 @@ DONE = "success"
 class Run:
     """The workspace, a commit or an experiment: its settings, `file:key` -> value, and its headline.
 
-    `state` is DVC's: queued, running, failed or success; only a run that succeeded has a headline.
-    `stale` are the systems with newer predictions than `compare` has read.
+    `state` is DVC's: queued, running, failed or success. Only a run with `success` has a headline.
+    `stale`: systems whose predictions are newer than the ones that `compare` read.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The name as the table shows it, an experiment's below its commit's."""
+        """The name in the table; experiments are indented below their commit."""
         return self.name if self.baseline is None else f"  {self.name}"
 
     @property
@@ -70,7 +71,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Column:
-    """A headline number of every run: `measure` is a key of `MEASURES`."""
+    """One headline number for all runs. `measure` is a key of `MEASURES`; `cells` has one text per run."""
 
     system: System
     measure: str
@@ -103,7 +104,7 @@ def main() -> None:
 def shown_experiments() -> list[dict[str, Any]]:
     """What `dvc exp show --json` prints, for the last commit and this branch's commits with experiments.
 
-    DVC itself shows the experiments of the last commit alone. Raises `DvcException`.
+    The command itself shows only the last commit's experiments. Raises `DvcException`.
     """
     with Repo() as repo:
         revisions = ["HEAD", *baselines(repo)]
@@ -111,22 +112,21 @@ def shown_experiments() -> list[dict[str, Any]]:
 
 
 def baselines(repo: Repo) -> list[str]:
-    """The commits before HEAD in its history that experiments started from, newest first."""
+    """The ancestors of HEAD that experiments started from, newest first."""
     queue = repo.experiments.celery_queue
     waiting = [*queue.iter_queued(), *queue.iter_active()]
     failed = [result.entry for result in queue.iter_failed()]
     with_experiments = {entry.baseline_rev for entry in [*waiting, *failed]}
     for reference in _git("for-each-ref", "--format=%(refname)", "refs/exps"):
-        parts = reference.split(
-            "/"
-        )  # refs/exps/ab/cdef..., the baseline's hash cut after two digits
+        # refs/exps/ab/cdef...: the baseline's hash is split after two digits
+        parts = reference.split("/")
         with_experiments.add("".join(parts[2:4]))
     history = _git("rev-list", "HEAD")
     return [commit for commit in history[1:] if commit in with_experiments][:MOST_COMMITS]
 
 
 def runs_in(shown: Iterable[Mapping[str, Any]]) -> Iterator[Run]:
-    """The runs in what `dvc exp show --json` prints, experiments below their commit."""
+    """The runs in the output of `dvc exp show --json`; experiments follow their commit."""
     for entry in shown:
         yield _run(entry, DONE, None)
         for experiment in entry.get("experiments") or []:
@@ -136,28 +136,32 @@ def runs_in(shown: Iterable[Mapping[str, Any]]) -> Iterator[Run]:
 
 
 def columns_of(runs: Sequence[Run]) -> list[Column]:
-    """A column for each headline number that a run has."""
+    """A column for each headline number that at least one run has."""
     columns = []
     for measure, (_, digits) in MEASURES.items():
         for systems in _systems_of(runs):
             for system in systems:
                 key = f"{system.short.replace('-', '_')}_{measure}"
-                read = [system.name]
+                sources = [system.name]
                 if measure == "forgot":
-                    read.append(systems.original.name)
+                    sources.append(systems.original.name)
                 if not any(key in run.headline for run in runs):
                     continue
                 cells = [
-                    "-" if run.stale.intersection(read) else _figure(run.headline.get(key), digits)
+                    "-"
+                    if run.stale.intersection(sources)
+                    else _number(run.headline.get(key), digits)
                     for run in runs
                 ]
-                done = {cell for cell, run in zip(cells, runs, strict=True) if run.state == DONE}
-                columns.append(Column(system, measure, cells, len(done) > 1))
+                distinct = {
+                    cell for cell, run in zip(cells, runs, strict=True) if run.state == DONE
+                }
+                columns.append(Column(system, measure, cells, len(distinct) > 1))
     return list({(column.system.name, column.measure): column for column in columns}.values())
 
 
 def tables_of(runs: Sequence[Run], columns: Sequence[Column], width: int) -> list[Table]:
-    """A line for each run: the settings that differ, then numbers; several tables where one is too wide."""
+    """Tables with a line per run: settings that differ, then numbers. Several if one is too wide."""
     settings = [(_heading(key), [_setting(run, key) for run in runs]) for key in _differing(runs)]
     numbers = [(column.heading, column.cells) for column in columns if column.is_shown]
     if _fits(_table(runs, settings + numbers), width):
@@ -172,13 +176,13 @@ def tables_of(runs: Sequence[Run], columns: Sequence[Column], width: int) -> lis
 
 
 def _fits(table: Table, width: int) -> bool:
-    """Whether no cell is cut or folded at this width."""
-    unbound = Console(width=1000)
-    return Measurement.get(unbound, unbound.options, table).maximum <= width
+    """Whether the table fits without cutting or folding a cell."""
+    unlimited = Console(width=1000)
+    return Measurement.get(unlimited, unlimited.options, table).maximum <= width
 
 
 def notes_of(runs: Sequence[Run], columns: Sequence[Column]) -> Iterator[str]:
-    """The lines below the table: what its numbers are, and what to do next."""
+    """The lines below the table: what its numbers mean, and what to do next."""
     for measure in dict.fromkeys(column.measure for column in columns):
         yield f"{measure}: {MEASURES[measure][0]}"
     constant = [
@@ -190,20 +194,20 @@ def notes_of(runs: Sequence[Run], columns: Sequence[Column]) -> Iterator[str]:
         yield f"in all runs: {', '.join(constant)}"
     systems = {column.system.name for column in columns}
     if any(run.stale & systems for run in runs):
-        yield "-: `compare` has not run since these answers changed"
+        yield "-: `compare` has not run since these predictions changed"
     failed = [run.name for run in runs if run.state == "failed"]
     if failed:
-        yield f"why one failed:  dvc queue logs {failed[0]}"
+        yield f"to see why {failed[0]} failed:  dvc queue logs {failed[0]}"
     if any(run.state == "queued" for run in runs):
-        yield "queued ones run with  dvc queue start --jobs 2"
+        yield "to start the queue:  dvc queue start --jobs 2"
     if not any(run.baseline for run in runs):
         for run in runs[:1]:
             if setting := another_setting(run.settings):
-                yield f"No experiment in this branch yet: try  dvc exp run -S {setting}"
+                yield f"No experiments in this branch yet: try  dvc exp run -S {setting}"
 
 
 def another_setting(settings: Mapping[str, Any]) -> str | None:
-    """A `-S` of the mix that differs from the settings: half of the general rows or of their share."""
+    """A `-S` argument that halves the general rows or their share in the mix; None without either."""
     rows, share = (settings.get(f"{PARAMS}:mix.general_{name}") for name in ("rows", "share"))
     if isinstance(rows, int):
         return f"mix.general_rows={rows // 2 if rows > 1 else 2}"
@@ -213,7 +217,7 @@ def another_setting(settings: Mapping[str, Any]) -> str | None:
 
 
 def unused_profiles(runs: Sequence[Run]) -> Iterator[str]:
-    """A line for each run that changes a profile which it does not use."""
+    """A line for each run that changes a profile without using it."""
     for run in runs:
         if run.baseline is not None:
             compared = [run.baseline, run.revision]
@@ -223,32 +227,32 @@ def unused_profiles(runs: Sequence[Run]) -> Iterator[str]:
             continue
         for path in _git("diff", "--name-only", *compared, "--", "profiles"):
             if path != run.profile:
-                yield f"{run.name}: changes {path}, which the run does not use: it uses {run.profile}"
+                yield f"{run.name}: changes {path}, but uses {run.profile}"
 
 
 def _run(entry: Mapping[str, Any], state: str, baseline: str | None) -> Run:
     data = entry.get("data") or {}
-    name = entry.get("name") or entry["rev"].removesuffix("-dirty")[:9]  # "workspace" has nine
-    # Until a run has succeeded, DVC shows its commit's metrics as if they were its own.
+    name = entry.get("name") or entry["rev"].removesuffix("-dirty")[:9]  # "workspace" has 9 letters
+    # Before a run succeeds, DVC shows its commit's metrics as the run's own.
     metrics = data.get("metrics") if state == DONE else None
     headline = ((metrics or {}).get(HEADLINE) or {}).get("data") or {}
-    reads, writes = data.get("deps") or {}, data.get("outs") or {}
+    dependencies, outputs = data.get("deps") or {}, data.get("outs") or {}
     stale = [
         path.removeprefix("predictions/")
-        for path in writes
+        for path in outputs
         if path.startswith("predictions/")
-        and (reads.get(path) or {}).get("hash") != (writes[path] or {}).get("hash")
+        and (dependencies.get(path) or {}).get("hash") != (outputs[path] or {}).get("hash")
     ]
     settings = _flat(data.get("params"))
     return Run(name, state, entry["rev"], baseline, settings, headline, frozenset(stale))
 
 
 def _systems_of(runs: Sequence[Run]) -> list[Systems]:
-    """The systems of the runs' tasks, the workspace's task first."""
+    """The systems of each task that a run uses; the workspace's task comes first."""
     tasks = dict.fromkeys(run.settings.get(f"{run.profile}:task") for run in runs)
     declared = []
     for task in tasks:
-        with suppress(ValueError):  # of a failed experiment's task
+        with suppress(ValueError):  # a failed experiment may name an unknown task
             declared.append(systems_of(str(task)))
     return declared
 
@@ -283,7 +287,7 @@ def _setting(run: Run, setting: str) -> str:
 
 def _differing(runs: Sequence[Run]) -> list[str]:
     keys = dict.fromkeys(key for run in runs for key in run.settings)
-    # A run of another profile, or one that failed, lacks a setting: that is no difference in it.
+    # A run with another profile, or a failed run, may lack a setting: this is not a difference.
     values = {key: {str(run.settings[key]) for run in runs if key in run.settings} for key in keys}
     return [key for key in keys if len(values[key]) > 1]
 
@@ -297,27 +301,27 @@ def _flat(files: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """The single values under their keys, as `-S` takes them: `sources.general[1].train`."""
+    """(key, value) pairs; keys have the form that `-S` accepts: `sources.general[1].train`."""
     if isinstance(content, dict):
         for name, value in content.items():
             yield from _leaves(value, f"{key}.{name}".lstrip("."))
     elif isinstance(content, list):
-        for place, value in enumerate(content):
-            yield from _leaves(value, f"{key}[{place}]")
+        for index, value in enumerate(content):
+            yield from _leaves(value, f"{key}[{index}]")
     else:
         yield key, content
 
 
-def _figure(value: Any, digits: int) -> str:
+def _number(value: Any, digits: int) -> str:
     if not isinstance(value, int | float):
         return "-"
-    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
 
 
 def _git(*arguments: str) -> list[str]:
-    """The lines that git prints; none where git fails, such as without a commit."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.splitlines() if done.returncode == 0 else []
+    """The lines that git prints; [] if git fails, for example without a commit."""
+    process = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return process.stdout.splitlines() if process.returncode == 0 else []
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Compare `scored` with lm-evaluation-harness: `cross_check.py [SYSTEM] [--rows N]`.
 
-An outside check: lm_eval, in an environment of its own, scores the same rows with the same model
-folder from a task file that is written here, and must find the same label the most likely, row by
-row. Exit status 1, and a line for each row, where it does not. Two labels less than 1e-4 apart on both
-sides are a tie, which the order of the model's sums decides: the project adds an adapter into the
-base's weights, lm_eval keeps it apart.
+This is an independent check. The script writes a task file, and lm_eval scores the same rows with the same
+model folder in an environment of its own. Both must predict the same label for each row. The script prints a
+line for each row that differs; exit status 1 if there is one. Two labels less than 1e-4 apart on both
+sides are a tie: rounding decides it. The project merges an adapter into the base's weights, lm_eval
+does not.
 
-lm_eval moves white space that ends a prompt (Alpaca's last newline) into the answer, so its
-log-likelihoods hold that token's as well, the same for every label of a row: log-likelihoods are
-compared as differences between the labels of a row.
+lm_eval moves white space at the end of a prompt (Alpaca's last newline) into the answer. Its
+log-likelihoods include this token, which is the same for every label of a row. Therefore the script
+compares differences between the labels of a row.
 """
 
 import argparse
@@ -40,14 +40,14 @@ BASE = Path("models/base")
 LM_EVAL = Path(".venv-lm-eval/bin/lm_eval")
 TASK = "cross_check"
 TIE = 1e-4  # nats
-BATCH_SIZE = 16  # lm_eval holds the logits of every position of a batch
+BATCH_SIZE = 16  # lm_eval keeps the logits of every position of a batch in memory
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A labelled row as one system answered it: log-likelihoods in nats, one for each choice.
+    """A labelled row and one system's log-likelihoods in nats, one for each choice.
 
-    `gold` and `scored`, the row's label and the one predicted, are places among the choices.
+    `gold` is the index of the row's label in `choices`, `scored` that of the predicted label.
     """
 
     row_id: str
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows whose most likely label differs, ties apart, and the largest difference in nats."""
+    """A line for each row whose predicted label differs, ties apart; the largest difference in nats."""
 
     differing: list[str]
     ties: list[str]
@@ -70,14 +70,14 @@ class Comparison:
 def main() -> None:
     systems, count = _arguments()
     if not LM_EVAL.is_file():
-        raise StudyError(f"{LM_EVAL}: no such file; `make cross-check` makes its environment")
+        raise StudyError(f"{LM_EVAL}: no such file; `make cross-check` installs it")
     differing = sum(cross_check(system, count) for system in systems)
     if differing:
-        sys.exit(f"{differing} rows have another label in lm_eval, and are no ties")
+        sys.exit(f"{differing} rows have a different label in lm_eval and are not ties")
 
 
 def cross_check(system: System, count: int | None) -> int:
-    """Compare the first `count` rows, print what was found; the number of rows that differ."""
+    """Compare the first `count` rows (None: all), print the result, return the number that differ."""
     name = system.name
     rows = read_rows(name, count)
     with tempfile.TemporaryDirectory() as scratch:
@@ -85,41 +85,44 @@ def cross_check(system: System, count: int | None) -> int:
         print(f"{name}: lm_eval scores {len(rows)} rows", flush=True)
         run_lm_eval(Path(scratch), system)
         theirs, accuracy = read_samples(Path(scratch), rows)
-    found = compare(rows, theirs)
+    comparison = compare(rows, theirs)
     ours = sum(row.scored == row.gold for row in rows) / len(rows)
-    for line in (*found.ties, *found.differing):
+    for line in (*comparison.ties, *comparison.differing):
         print(f"{name}: {line}")
     print(
         f"{name}: accuracy {ours:.4f} here, {accuracy:.4f} in lm_eval, on {len(rows)} rows; "
-        f"{len(found.differing)} rows differ, {len(found.ties)} are ties; "
-        f"log-likelihoods at most {found.largest:.1e} nats apart"
+        f"{len(comparison.differing)} rows differ, {len(comparison.ties)} are ties; "
+        f"log-likelihoods differ by at most {comparison.largest:.1e} nats"
     )
-    return len(found.differing)
+    return len(comparison.differing)
 
 
 def read_rows(system: str, count: int | None) -> list[Row]:
-    """The first `count` rows of a system's predictions (None: all) that lm_eval encodes alike.
+    """Those of a system's first `count` predictions (None: all) that lm_eval encodes to the same ids.
 
-    Raises `StudyError` where settings, system or predictions allow no comparison.
+    Raises `StudyError` if the settings, the system or the predictions cannot be compared.
     """
     settings = read_settings("prompt_format", "instructify", "labels", "precision")
     if settings.prompt_format != "alpaca":
         raise StudyError(
-            "params.yaml: prompt_format = 'chat': predictions hold the message without the chat "
-            "template; the cross-check is for alpaca"
+            "params.yaml: prompt_format = 'chat': predictions contain the message without the chat "
+            "template; the cross-check needs alpaca"
         )
     if (settings.precision.dtype, settings.precision.quantization) != ("float32", "none"):
         raise StudyError(
             f"profiles: precision is {settings.precision.dtype}, quantization "
-            f"{settings.precision.quantization}: rounded so, near labels change places; the "
-            "cross-check is for float32 and none"
+            f"{settings.precision.quantization}: this rounding swaps labels of similar likelihood; the "
+            "cross-check needs float32 and none"
         )
     names = settings.labels.names
-    pool = {each.id: each for each in read_templates(Path(settings.instructify.templates), names)}
+    templates = read_templates(Path(settings.instructify.templates), names)
+    pool = {template.id: template for template in templates}
     path = PREDICTIONS / system / "labelled.parquet"
     table = read_table(path, LABELLED_PREDICTIONS).slice(0, count)
     if not pool.keys() >= set(table["template"].to_pylist()):
-        raise StudyError(f"{path}: has a template that is no more; `dvc repro` makes it anew")
+        raise StudyError(
+            f"{path}: uses a template that no longer exists; `dvc repro` writes new predictions"
+        )
     rows = [
         Row(
             row["row_id"],
@@ -132,26 +135,26 @@ def read_rows(system: str, count: int | None) -> list[Row]:
         for row in table.to_pylist()
     ]
     if not BASE.is_dir():
-        raise StudyError(f"{BASE}: no such folder; `dvc repro` makes it")
+        raise StudyError(f"{BASE}: no such folder; `dvc repro` writes it")
     tokenizer = load_tokenizer(BASE)
     encoder = Encoder(tokenizer, settings.prompt_format)
-    alike = [row for row in rows if is_encoded_alike(row, tokenizer, encoder)]
-    if len(alike) < len(rows):
+    comparable = [row for row in rows if is_encoded_alike(row, tokenizer, encoder)]
+    if len(comparable) < len(rows):
         print(
-            f"{system}: {len(rows) - len(alike)} of {len(rows)} rows are left out: lm_eval gives "
-            "them other token ids (it reads special tokens in a text as such, and encodes prompt and "
-            "answer together)"
+            f"{system}: {len(rows) - len(comparable)} of {len(rows)} rows are skipped: lm_eval encodes "
+            "them to different token ids (it parses special tokens inside a text, and encodes prompt "
+            "and answer together)"
         )
-    if not alike:
+    if not comparable:
         raise StudyError(f"{system}: no row is left to compare")
-    return alike
+    return comparable
 
 
 def is_encoded_alike(row: Row, tokenizer: Any, encoder: Encoder) -> bool:
-    """Whether lm_eval gives the model the ids that the project gave it, for every choice.
+    """Whether lm_eval and the project encode the row to the same ids, for every choice.
 
-    It encodes prompt and answer together, and takes for the answer what follows as many ids as the
-    prompt without its last white space has.
+    lm_eval encodes prompt and answer together. It splits them after as many ids as the prompt has
+    without its last white space.
     """
     context = tokenizer(row.prompt.rstrip()).input_ids
     return all(
@@ -162,10 +165,10 @@ def is_encoded_alike(row: Row, tokenizer: Any, encoder: Encoder) -> bool:
 
 
 def write_task(folder: Path, rows: Sequence[Row]) -> None:
-    """Write a task file of lm_eval, and the rows that it names.
+    """Write a task file for lm_eval and the rows that the file names.
 
-    Each `doc_to_...` is the name of a column: lm_eval takes any other text for a Jinja template, and
-    a row's text is never to be parsed as one.
+    Every `doc_to_...` is the name of a column. lm_eval would parse any other text as a Jinja template,
+    and a row's text must not be parsed.
     """
     data = folder / "rows.jsonl"
     lines = [
@@ -189,7 +192,7 @@ def write_task(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def run_lm_eval(folder: Path, system: System) -> None:
-    """Let lm_eval answer the task in `folder`, offline; what it finds is left below `folder`."""
+    """Run lm_eval offline on the task in `folder`; its results are in `folder/found`."""
     model = f"pretrained={BASE},dtype=float32"
     if isinstance(system, Trained):
         model += f",peft={system.folder}"
@@ -205,73 +208,76 @@ def run_lm_eval(folder: Path, system: System) -> None:
     ]
     command += ["--include_path", folder, "--output_path", folder / "found", "--log_samples"]
     command += ["--device", "cpu", "--batch_size", str(BATCH_SIZE)]
-    # The stages are not for lm_eval to import: it needs another module that is called evaluate.
+    # Without PYTHONPATH: lm_eval must not import stages/evaluate.py instead of its package evaluate.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "cache")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise StudyError(f"lm_eval failed on {system.name} with status {done.returncode}: {last}")
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if process.returncode:
+        last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise StudyError(
+            f"lm_eval failed on {system.name} with status {process.returncode}: {last_line}"
+        )
 
 
 def read_samples(folder: Path, rows: Sequence[Row]) -> tuple[list[list[float]], float]:
-    """lm_eval's log-likelihoods in the order of `rows`, a number for each choice, and its accuracy."""
+    """lm_eval's log-likelihoods in nats, (row, choice) in the order of `rows`, and its accuracy."""
     results, samples = (
         sorted((folder / "found").rglob(f"{name}*")) for name in ("results_", "samples_")
     )
     if len(results) != 1 or len(samples) != 1:
-        raise StudyError(f"lm_eval left {len(results)} results and {len(samples)} lists of samples")
-    found: Mapping[str, Any] = json.loads(results[0].read_text(encoding="utf-8"))
+        raise StudyError(
+            f"lm_eval wrote {len(results)} result files and {len(samples)} sample files; expected one each"
+        )
+    summary: Mapping[str, Any] = json.loads(results[0].read_text(encoding="utf-8"))
     scores = {}
-    with samples[0].open(encoding="utf-8") as lines:  # a text may hold what else ends a line
+    with samples[0].open(encoding="utf-8") as lines:  # a text may contain other line separators
         for sample in map(json.loads, lines):
-            scores[sample["doc"]["row_id"]] = [
-                float(given[0]) for given in sample["filtered_resps"]
-            ]
+            responses = sample["filtered_resps"]
+            scores[sample["doc"]["row_id"]] = [float(response[0]) for response in responses]
     missing = [row.row_id for row in rows if len(scores.get(row.row_id, ())) != len(row.choices)]
     if missing:
         raise StudyError(
-            f"lm_eval left {len(missing)} of {len(rows)} rows without a score for each label, "
-            f"{missing[0]} first"
+            f"lm_eval wrote no score for some label of {len(missing)} of {len(rows)} rows, "
+            f"first for row {missing[0]}"
         )
-    return [scores[row.row_id] for row in rows], found["results"][TASK]["acc,none"]
+    return [scores[row.row_id] for row in rows], summary["results"][TASK]["acc,none"]
 
 
 def compare(rows: Sequence[Row], theirs: Sequence[Sequence[float]]) -> Comparison:
-    """Hold each row's log-likelihoods against lm_eval's; what all labels of a row share falls out."""
-    found = Comparison(
-        [], [], max(_apart(row, other) for row, other in zip(rows, theirs, strict=True))
-    )
-    for row, other in zip(rows, theirs, strict=True):
-        here, there = row.scored, other.index(max(other))
-        if here == there:
+    """Compare log-likelihoods with lm_eval's, (row, choice); an offset shared by a row's labels cancels."""
+    pairs = list(zip(rows, theirs, strict=True))
+    comparison = Comparison([], [], max(_largest_difference(row, other) for row, other in pairs))
+    for row, other in pairs:
+        ours = row.scored
+        lm_eval = other.index(max(other))
+        if ours == lm_eval:
             continue
-        is_tie = all(abs(each[here] - each[there]) < TIE for each in (row.log_likelihoods, other))
-        (found.ties if is_tie else found.differing).append(
-            f"row {row.row_id}: {row.choices[here]!r} here {_shown(row.log_likelihoods)}, "
-            f"{row.choices[there]!r} in lm_eval {_shown(other)}{', a tie' if is_tie else ''}"
+        is_tie = all(abs(side[ours] - side[lm_eval]) < TIE for side in (row.log_likelihoods, other))
+        (comparison.ties if is_tie else comparison.differing).append(
+            f"row {row.row_id}: {row.choices[ours]!r} here {_formatted(row.log_likelihoods)}, "
+            f"{row.choices[lm_eval]!r} in lm_eval {_formatted(other)}{', a tie' if is_tie else ''}"
         )
-    return found
+    return comparison
 
 
-def _apart(row: Row, other: Sequence[float]) -> float:
+def _largest_difference(row: Row, other: Sequence[float]) -> float:
     differences = [a - b for a, b in zip(row.log_likelihoods, other, strict=True)]
     return max(differences) - min(differences)
 
 
-def _shown(log_likelihoods: Sequence[float]) -> str:
-    return f"({', '.join(f'{each:.5f}' for each in log_likelihoods)})"
+def _formatted(log_likelihoods: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:.5f}' for value in log_likelihoods)})"
 
 
 def _arguments() -> tuple[list[System], int | None]:
-    """The systems to check and how many rows of each. Raises `StudyError` for a wrong argument."""
+    """The systems to check and the number of rows of each. Raises `StudyError` for a wrong argument."""
     systems = systems_of(read_settings("task").task)
-    # Predictions do not hold the examples before a prompt, which lm_eval would need.
+    # lm_eval would need the examples before a prompt, but predictions do not contain them.
     checked = {system.name: system for system in systems.language_models if not system.examples}
     choices = ", ".join(checked)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("system", nargs="?", help=f"one of {choices}; all by default")
-    parser.add_argument("--rows", type=int, help="how many of its rows; all by default")
+    parser.add_argument("--rows", type=int, help="how many rows to check; all by default")
     arguments = parser.parse_args()
     name: str | None = arguments.system
     if arguments.rows is not None and arguments.rows < 1:
@@ -281,10 +287,10 @@ def _arguments() -> tuple[list[System], int | None]:
     if name not in checked:
         if name in {system.name for system in systems if system.examples}:
             raise StudyError(
-                f"{name} reads examples before each prompt, which its predictions do not hold; the "
-                f"cross-check is for {choices}"
+                f"{name}: its predictions do not contain the examples before each prompt; choose from "
+                f"{choices}"
             )
-        raise StudyError(f"{name}: is no language model of this study: choose from {choices}")
+        raise StudyError(f"{name}: not a language model of this study; choose from {choices}")
     return [checked[name]], arguments.rows
 
 

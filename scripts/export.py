@@ -1,12 +1,11 @@
 """Merge a tuned system's adapter into a model folder of its own: `export.py SYSTEM [--rows N]`.
 
 `exports/SYSTEM/` is an ordinary Hugging Face folder (config, tokenizer, safetensors, card) for vLLM or
-llama.cpp's converter. The script writes it only if the model passes a proof. The first N test rows are
-scored twice: by the adapter beside its base model, and by the folder, loaded from disk as users load it.
-Log-likelihoods may differ by at most `TOLERANCE`, and at most a share `FLIPS` of the rows may change
-their most likely label. Where the proof fails, the exit status is 1 and the folder stays as
-`exports/SYSTEM.failed/`. An earlier export and its GGUF file are removed. `exports/SYSTEM.json` holds
-the proof.
+llama.cpp's converter. The script checks the export on the first N test rows. It scores them twice: by the
+adapter on its base model, and by the folder, loaded from disk as users load it. Log-likelihoods may differ
+by at most `TOLERANCE`. At most a share `FLIPS` of the rows may change their most likely label. If the check
+fails, the exit status is 1 and the folder's name is `exports/SYSTEM.failed/`. The script removes an earlier
+export and its GGUF file. `exports/SYSTEM.json` contains the result of the check.
 """
 
 import argparse
@@ -41,15 +40,15 @@ from systems import Trained, systems_of
 EXPORTS = Path("exports")
 CARDS = Path("reports/cards")
 ROWS = 200
-# In nats. float32 leaves what the order of sums decides. bfloat16 has 8 bits: merged weights are rounded
-# to them once more, in every layer; this much is a judgement, not a measurement at full width.
+# In nats. In float32 only the order of sums differs. In bfloat16 (8 significant bits) merging rounds the
+# weights of every layer once more; 0.5 is an estimate, not measured on a large model.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.5}
-FLIPS = 0.02  # the share of rows that may change their most likely label, being ties
+FLIPS = 0.02  # share of rows that may change their most likely label (ties)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of each row: the token ids of its prompt and of every label, these' log-likelihoods in nats."""
+    """For each row: token ids of the prompt, token ids of each label, log-likelihood (nats) of each label."""
 
     prompts: list[list[int]]
     choices: list[list[list[int]]]
@@ -58,7 +57,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Flip:
-    """A row whose most likely label is another one by the exported folder; None is no number."""
+    """A row whose most likely label differs between adapter and export; None replaces NaN and infinity."""
 
     row_id: str
     adapter: str
@@ -69,21 +68,21 @@ class Flip:
 
 @dataclass(frozen=True)
 class Proof:
-    """What scoring the same rows by the adapter and by the exported folder showed.
+    """The result of scoring the same rows by the adapter and by the export.
 
-    `largest` is the largest difference of a log-likelihood in nats, None where one is no number.
+    `largest` is the largest difference of a log-likelihood in nats, None if one is not finite.
     """
 
     rows: int
     tolerance: float
     largest: float | None
     flips: list[Flip]
-    other_tokens: list[str]  # ids of rows that the export's tokenizer reads otherwise
+    other_tokens: list[str]  # ids of rows that the export's tokenizer encodes differently
 
     @property
     def passed(self) -> bool:
-        near = self.largest is not None and self.largest <= self.tolerance
-        return near and len(self.flips) <= FLIPS * self.rows and not self.other_tokens
+        is_close = self.largest is not None and self.largest <= self.tolerance
+        return is_close and len(self.flips) <= FLIPS * self.rows and not self.other_tokens
 
 
 def main() -> None:
@@ -93,7 +92,7 @@ def main() -> None:
     card = CARDS / f"{name}.md"
     for path in (BASE, system.folder, POOL, card):
         if not path.exists():
-            raise StudyError(f"{path}: does not exist; `dvc repro` makes it")
+            raise StudyError(f"{path}: does not exist; `dvc repro` writes it")
     make_repeatable(settings.seed)
 
     rows = read_rows(count)
@@ -102,7 +101,7 @@ def main() -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         write_merged(BASE, system.folder, settings.precision, partial)
-        print(f"{name}: {len(rows)} rows are scored by the adapter, then by the merged model")
+        print(f"{name}: scoring {len(rows)} rows with the adapter, then with the merged model")
         expected = score_adapter(system, rows, settings)
         actual = score(load_merged(partial), partial, f"{name} merged", rows, settings)
         proof = compare(rows, expected, actual, settings, TOLERANCE[settings.precision.dtype])
@@ -119,8 +118,8 @@ def main() -> None:
     write_json(EXPORTS / f"{name}.json", {"passed": proof.passed, **asdict(proof)})
     print("\n".join([*flip_lines(proof), description]))
     if not proof.passed:
-        sys.exit(f"error: this is not the model that was evaluated; it stays in {failed}/")
-    print(f"{folder}/: a whole model")
+        sys.exit(f"error: the export does not match the evaluated model; it is in {failed}/")
+    print(f"{folder}/: the complete model")
 
 
 def read_rows(count: int) -> list[InstructionRow]:
@@ -129,7 +128,7 @@ def read_rows(count: int) -> list[InstructionRow]:
 
 
 def score_adapter(system: Trained, rows: list[InstructionRow], settings: Settings) -> Scores:
-    """Score the rows by the adapter beside the base model that the adapter was evaluated over."""
+    """Score the rows with the adapter on its base model, unmerged, as in evaluation."""
     adapter = load_unmerged(BASE, system.folder, settings.precision)
     return score(adapter, BASE, f"{system.name} adapter", rows, settings)
 
@@ -137,17 +136,17 @@ def score_adapter(system: Trained, rows: list[InstructionRow], settings: Setting
 def score(
     model: Any, tokenizer: Path, name: str, rows: list[InstructionRow], settings: Settings
 ) -> Scores:
-    """Score the rows by a model, with the tokenizer of a folder."""
+    """Score the rows with a model, and with the tokenizer in the folder `tokenizer`."""
     labels = settings.labels
     pool = read_templates(POOL, labels.names)
     encoder = Encoder(load_tokenizer(tokenizer), settings.prompt_format)
-    answering = Model(name, model, {"labelled": encoder}, settings.evaluate.batch_size)
-    answers = score_rows(answering, "rows", rows, pool, labels)
+    named_model = Model(name, model, {"labelled": encoder}, settings.evaluate.batch_size)
+    answers = score_rows(named_model, "rows", rows, pool, labels)
     completions: dict[str | None, list[str]] = {
         template.id: template.completions(labels.names) for template in pool
     }
     return Scores(
-        answering.prompts("labelled", [row["prompt"] for row in rows]),
+        named_model.prompts("labelled", [row["prompt"] for row in rows]),
         [[encoder.answer(text) for text in completions[str(row["template"])]] for row in rows],
         [answer.log_likelihoods for answer in answers],
     )
@@ -160,14 +159,14 @@ def compare(
     settings: Settings,
     tolerance: float,
 ) -> Proof:
-    """Compare the export's scores, `actual`, with the adapter's."""
+    """Compare the export's scores (`actual`) with the adapter's (`expected`); `tolerance` is in nats."""
     names = settings.labels.names
     before, after = np.array(expected.log_likelihoods), np.array(actual.log_likelihoods)
     largest = float(np.abs(after - before).max())
     flips = [
-        Flip(rows[at]["row_id"], names[was], names[now], _numbers(before[at]), _numbers(after[at]))
-        for at, (was, now) in enumerate(zip(before.argmax(1), after.argmax(1), strict=True))
-        if was != now
+        Flip(rows[at]["row_id"], names[old], names[new], _numbers(before[at]), _numbers(after[at]))
+        for at, (old, new) in enumerate(zip(before.argmax(1), after.argmax(1), strict=True))
+        if old != new
     ]
     other_tokens = [
         row["row_id"]
@@ -180,17 +179,17 @@ def compare(
 
 
 def flip_lines(proof: Proof) -> list[str]:
-    """A line for each row that flipped."""
+    """A line for each row whose most likely label changed."""
     return [
         f"row {flip.row_id}: {flip.adapter} by the adapter "
-        f"{_shown(flip.adapter_log_likelihoods)}, {flip.exported} by the export "
-        f"{_shown(flip.exported_log_likelihoods)}"
+        f"{_formatted(flip.adapter_log_likelihoods)}, {flip.exported} by the export "
+        f"{_formatted(flip.exported_log_likelihoods)}"
         for flip in proof.flips
     ]
 
 
 def describe(system: str, precision: Precision, proof: Proof) -> str:
-    """What was merged into what, and the proof's result, in a paragraph."""
+    """A paragraph: what was merged, and the result of the check."""
     base = (
         "its base" if precision.quantization == "none" else "its base's dequantised 4-bit weights"
     )
@@ -201,15 +200,15 @@ def describe(system: str, precision: Precision, proof: Proof) -> str:
 
 
 def described(proof: Proof) -> str:
-    """The proof's result in words."""
-    largest = "no number" if proof.largest is None else f"{proof.largest:.1e} nats"
+    """The result of the check in words."""
+    largest = "not a number" if proof.largest is None else f"{proof.largest:.1e} nats"
     result = (
-        f"Held against the adapter on {proof.rows} test rows it {'passed' if proof.passed else 'FAILED'}: "
-        f"{len(proof.flips)} of them change their most likely label, log-likelihoods differ by at most "
-        f"{largest}; {proof.tolerance:g} nats and {FLIPS:.0%} of the rows were allowed."
+        f"Compared with the adapter on {proof.rows} test rows it {'passed' if proof.passed else 'FAILED'}: "
+        f"{len(proof.flips)} rows change their most likely label (allowed: {FLIPS:.0%}), and "
+        f"log-likelihoods differ by at most {largest} (allowed: {proof.tolerance:g} nats)."
     )
     if proof.other_tokens:
-        result += f" Its tokenizer reads {len(proof.other_tokens)} rows otherwise."
+        result += f" Its tokenizer encodes {len(proof.other_tokens)} rows differently."
     return result
 
 
@@ -217,7 +216,7 @@ def _numbers(values: NDArray[np.float64]) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _shown(log_likelihoods: Sequence[float | None]) -> str:
+def _formatted(log_likelihoods: Sequence[float | None]) -> str:
     return f"({', '.join('-' if value is None else f'{value:.4f}' for value in log_likelihoods)})"
 
 
@@ -233,23 +232,23 @@ def add_arguments(parser: argparse.ArgumentParser, task: str) -> None:
     names = ", ".join(system.name for system in systems_of(task).tuned)
     parser.add_argument("system", help=f"one of {names}")
     parser.add_argument(
-        "--rows", type=int, default=ROWS, help=f"rows to prove the export on; {ROWS} by default"
+        "--rows", type=int, default=ROWS, help=f"rows to check the export on; {ROWS} by default"
     )
 
 
 def tuned_system(name: str, task: str, rows: int) -> Trained:
     """The tuned system called `name`.
 
-    Raises `StudyError` for a system that is not tuned, and for a proof on less than one row.
+    Raises `StudyError` if the system is not tuned or `rows` is less than 1.
     """
     systems = systems_of(task)
     tuned = {system.name: system for system in systems.tuned}
     if name == systems.encoder.name:
         raise StudyError(
-            f"{name}: needs no export: {systems.encoder.folder} is a whole model; `make publish` pushes it"
+            f"{name}: needs no export: {systems.encoder.folder} is a complete model; `make publish` pushes it"
         )
     if name not in tuned:
-        raise StudyError(f"{name}: no tuned model; there is {', '.join(tuned)}")
+        raise StudyError(f"{name}: not a tuned model; choose from {', '.join(tuned)}")
     if rows < 1:
         raise StudyError(f"--rows {rows}: must be 1 or more")
     return tuned[name]

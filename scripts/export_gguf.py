@@ -1,9 +1,9 @@
 """Write an exported model as one GGUF file: `export_gguf.py SYSTEM LLAMA_CPP [--rows N]`.
 
-The converter in LLAMA_CPP, a checkout of llama.cpp, writes `exports/SYSTEM/` as `exports/SYSTEM.gguf`.
-The proof is the folder's proof: llama-cpp-python scores the rows that the adapter scores, and its
-tokenizer must give the same token ids. Where the proof fails, the exit status is 1 and the file stays
-as `exports/SYSTEM.failed.gguf`. `exports/SYSTEM.gguf.json` holds the proof.
+LLAMA_CPP is a checkout of llama.cpp; its converter writes `exports/SYSTEM/` as `exports/SYSTEM.gguf`.
+The check is the same as in export.py: llama-cpp-python scores the rows that the adapter scores, and its
+tokenizer must return the same token ids. If the check fails, the exit status is 1 and the file's name is
+`exports/SYSTEM.failed.gguf`. `exports/SYSTEM.gguf.json` contains the result of the check.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
     name = system.name
     folder, file = EXPORTS / name, EXPORTS / f"{name}.gguf"
     if not folder.is_dir():
-        raise StudyError(f"{folder}: does not exist; `make export SYSTEM={name}` makes it")
+        raise StudyError(f"{folder}: does not exist; `make export SYSTEM={name}` writes it")
     require_llama_cpp(checkout)
     make_repeatable(settings.seed)
 
@@ -49,10 +49,10 @@ def main() -> None:
     failed, partial = EXPORTS / f"{name}.failed.gguf", EXPORTS / f".{name}.gguf.partial"
     try:
         write_gguf(folder, checkout, settings.precision.dtype, partial)
-        print(f"{name}: {len(rows)} rows are scored by the adapter, then by llama.cpp", flush=True)
+        print(f"{name}: scoring {len(rows)} rows with the adapter, then with llama.cpp", flush=True)
         expected = score_adapter(system, rows, settings)
         prompts = expected.prompts
-        if settings.prompt_format == "alpaca":  # a chat prompt is token ids, not text
+        if settings.prompt_format == "alpaca":  # a chat prompt is a list of token ids, not text
             prompts = read_gguf(partial, [row["prompt"] for row in rows])
         scores = score_gguf(partial, expected.prompts, expected.choices)
         actual = Scores(prompts, expected.choices, scores)
@@ -65,14 +65,14 @@ def main() -> None:
     write_json(EXPORTS / f"{name}.gguf.json", {"passed": proof.passed, **asdict(proof)})
     print("\n".join([*flip_lines(proof), described(proof)]))
     if not proof.passed:
-        sys.exit(f"error: llama.cpp does not answer as the adapter; the file stays as {failed}")
-    print(f"{file}: for llama.cpp")
+        sys.exit(f"error: llama.cpp's scores differ from the adapter's; the file is {failed}")
+    print(f"{file}: the complete model for llama.cpp")
 
 
 def _arguments(task: str) -> tuple[Trained, Path, int]:
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser, task)
-    parser.add_argument("llama_cpp", type=Path, help="the folder of a checkout of llama.cpp")
+    parser.add_argument("llama_cpp", type=Path, help="folder of a checkout of llama.cpp")
     arguments = parser.parse_args()
     system = tuned_system(arguments.system, task, arguments.rows)
     return system, arguments.llama_cpp, arguments.rows

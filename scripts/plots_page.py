@@ -1,11 +1,11 @@
-"""Write the page that `dvc plots` fills, with Vega inside: its charts are drawn without a network."""
+"""Write the page template for `dvc plots` with Vega included, so that charts need no network."""
 
 import argparse
 from pathlib import Path
 
 from vl_convert import javascript_bundle
 
-VEGA_LITE = "5.21"  # in whose version 5 DVC writes its charts
+VEGA_LITE = "5.21"  # DVC writes its charts for version 5
 PAGE = """<!DOCTYPE html>
 <html>
 <head>
@@ -23,7 +23,7 @@ PAGE = """<!DOCTYPE html>
     {plot_divs}
 </body>
 </html>
-"""  # DVC's own page, without its {scripts}, which are on another server
+"""  # DVC's own page without {scripts}, which a browser would download
 
 
 def main() -> None:

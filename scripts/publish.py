@@ -1,8 +1,8 @@
 """Push a trained system's model and its card to the Hub: `publish.py SYSTEM USER/NAME`.
 
 A new repository is private; an existing repository keeps its visibility. The token comes from `HF_TOKEN`
-or `hf auth login`. While `dvc status` reports anything out of date, nothing is pushed: a card describes
-exactly the model beside it.
+or `hf auth login`. The script pushes nothing while `dvc status` reports anything out of date, because a card
+must describe exactly the model in its repository.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
     system, repo = _arguments(settings.task)
     if get_token() is None:
         raise StudyError(
-            "there is no token for the Hub: set HF_TOKEN to one that may write, or run `hf auth login`"
+            "no token for the Hub: set HF_TOKEN to a token with write permission, or run `hf auth login`"
         )
     require_up_to_date()
     with tempfile.TemporaryDirectory() as scratch:
@@ -45,21 +45,23 @@ def main() -> None:
         print(f"{system.name}: {push(Path(scratch), system.name, repo)}")
     if system.kind == "tuned" and not isinstance(settings.base_model, HubBase):
         print(
-            "Its base is in no repository of the Hub in just this form, so that others need a checkout of "
-            f"the study to load it; `make export SYSTEM={system.name}` makes a model that stands by itself."
+            "The Hub has no repository with exactly its base model, so others need a checkout of the study "
+            f"to load it; `make export SYSTEM={system.name}` writes a complete model."
         )
 
 
 def require_up_to_date() -> None:
-    """Raise `StudyError` where DVC finds anything changed, missing, or never run."""
-    done = subprocess.run(["dvc", "status", "--json"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise StudyError(f"dvc status failed: {last}")
-    changed = json.loads(done.stdout)
+    """Raise `StudyError` if DVC reports anything changed, missing, or never run."""
+    process = subprocess.run(
+        ["dvc", "status", "--json"], capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise StudyError(f"dvc status failed: {last_line}")
+    changed = json.loads(process.stdout)
     if changed:
         raise StudyError(
-            f"out of date, says dvc status: {', '.join(changed)}; run `dvc repro` before you publish"
+            f"dvc status reports stages out of date: {', '.join(changed)}; run `dvc repro` before you publish"
         )
 
 
@@ -68,7 +70,7 @@ def fill(
 ) -> None:
     """Write the files to push into `folder`: the model and its card.
 
-    An adapter points at its base on the Hub. An encoder is a whole model, tokenizer included.
+    An adapter's config names its base on the Hub. An encoder is a complete model with its tokenizer.
     """
     card = Path(f"reports/cards/{system.name}.md").read_text(encoding="utf-8")
     if system.kind == "encoder":
@@ -86,7 +88,7 @@ def fill(
 
 
 def at_commit(base: HubBase) -> HubBase:
-    """The base at the commit that was fetched, where the profile names a branch or a tag."""
+    """The base with the downloaded commit as its revision, in place of a branch or a tag."""
     record = Path("models/base/origin.json")
     if not record.is_file():
         return base
@@ -95,25 +97,25 @@ def at_commit(base: HubBase) -> HubBase:
 
 
 def known_commit() -> str | None:
-    """The study's commit; None where the working tree differs from the commit."""
+    """The study's commit; None if the working tree differs from it."""
     changed = _git("status", "--porcelain")
     return None if changed != "" else _git("rev-parse", "HEAD")
 
 
 def push(folder: Path, system: str, repo: str) -> str:
-    """Commit the folder's files to the repository, new or existing; return the commit's URL."""
+    """Commit the folder's files to the new or existing repository; return the commit's URL."""
     api = HfApi()
     try:
         api.create_repo(repo, private=True, exist_ok=True)
-        done = api.upload_folder(
+        commit = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message=f"{system}, tuned by instruct-uplift"
         )
     except OfflineModeIsEnabled:
-        raise StudyError("HF_HUB_OFFLINE is set: nothing can be pushed") from None
+        raise StudyError("HF_HUB_OFFLINE is set: no push is possible") from None
     except HfHubHTTPError as error:
         hints = {
-            401: "the token is not valid; make one under Settings, Access Tokens",
-            403: f"the token may not write to {repo}; it needs the right to write, and the repository to "
+            401: "the token is not valid; create one under Settings, Access Tokens",
+            403: f"the token may not write to {repo}; it needs write permission, and the repository must "
             "be yours or your organisation's",
         }
         status = error.response.status_code
@@ -121,15 +123,15 @@ def push(folder: Path, system: str, repo: str) -> str:
         raise StudyError(f"{constants.ENDPOINT} refuses ({status}): {reason}") from None
     except (HTTPError, OSError) as error:
         raise StudyError(f"{constants.ENDPOINT} cannot be reached: {error}") from None
-    except ValueError as error:  # the Hub's check of the card has found a mistake
+    except ValueError as error:  # raised by the Hub's check of the card
         reason = " ".join(str(error).split())
-        raise StudyError(f"{constants.ENDPOINT} does not take the card: {reason}") from None
-    return str(done.commit_url)
+        raise StudyError(f"{constants.ENDPOINT} rejects the card: {reason}") from None
+    return str(commit.commit_url)
 
 
 def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return None if done.returncode else done.stdout.strip()
+    process = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return None if process.returncode else process.stdout.strip()
 
 
 def _arguments(task: str) -> tuple[Trained, str]:
@@ -140,13 +142,13 @@ def _arguments(task: str) -> tuple[Trained, str]:
     arguments = parser.parse_args()
     name, repo = arguments.system, arguments.repo
     if name not in trained:
-        raise StudyError(f"{name}: no trained model; there is {', '.join(trained)}")
+        raise StudyError(f"{name}: not a trained model; choose from {', '.join(trained)}")
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise StudyError(f"{repo!r} is no repository of the Hub: {error}") from None
+        raise StudyError(f"{repo!r} is not a repository name: {error}") from None
     if "/" not in repo:
-        raise StudyError(f"{repo!r} is no repository of the Hub: say USER/NAME")
+        raise StudyError(f"{repo!r} is not a repository name: write USER/NAME")
     return trained[name], repo
 
 

@@ -1,9 +1,9 @@
 """Set up the study's remote: `remote.py URL [--endpoint ADDRESS]`.
 
-The URL is that of an S3 bucket (s3://bucket/folder), a folder on an SSH server (ssh://host/folder) or a
-WebDAV server (webdavs://host/folder), or a folder's path. What all need who share the study goes to
-`.dvc/config`, which git keeps: commit it. User and password stand in `.dvc/config.local` alone, which git
-ignores, or in the environment. The remote that was set up before is replaced.
+The URL names an S3 bucket (s3://bucket/folder), a folder on an SSH server (ssh://host/folder) or a
+WebDAV server (webdavs://host/folder), or a local folder. The script writes the settings that everybody
+needs to `.dvc/config`: commit it. It writes user and password only to `.dvc/config.local`, which git ignores;
+they can also come from the environment. An earlier remote is replaced.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB
 
-NAME = "shared"  # of the remote, in DVC's configuration
-ANSWER_SECONDS = 30.0  # for a server's first answer
-ATTEMPTS = "3"  # of a request to S3; more of them let a dead address take minutes
+NAME = "shared"  # the remote's name in DVC's configuration
+ANSWER_SECONDS = 30.0  # timeout for a server's first answer
+ATTEMPTS = "3"  # per request to S3; with more, a dead address takes minutes
 
-# Times in seconds: DVC's own for SSH is half an hour, S3's tries add up to minutes.
+# Timeouts in seconds. DVC's default for SSH is half an hour; S3's retries add up to minutes.
 OPTIONS: dict[str, dict[str, Any]] = {
     "": {},
     "s3": {"connect_timeout": 5, "read_timeout": 60},
@@ -36,11 +36,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "webdav": {"timeout": 30},
     "webdavs": {"timeout": 30},
 }
-SECRETS = {"s3": ("access_key_id", "secret_access_key")}  # others: user and password
+SECRETS = {"s3": ("access_key_id", "secret_access_key")}  # all others: user and password
 CREDENTIALS = {
     "": "its permissions",
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the keys in .dvc/config.local",
-    "ssh": "user, key and agent: what `ssh` takes, or `keyfile` and `password` in .dvc/config.local",
+    "ssh": "user, key and agent as for `ssh`, or `keyfile` and `password` in .dvc/config.local",
     "webdav": "user and password, or token, in .dvc/config.local",
 }
 CREDENTIALS["webdavs"] = CREDENTIALS["webdav"]
@@ -50,31 +50,31 @@ def main() -> None:
     url, endpoint = _arguments()
     public, secret = sections(url, endpoint)
     write(public, secret)
-    print(
-        f"the study's remote is {public['url']} now: commit .dvc/config, and those who clone have it"
-    )
+    print(f"the study's remote is now {public['url']}; commit .dvc/config to share it")
     if secret:
-        print(f"{' and '.join(secret)} stand in .dvc/config.local, which git ignores")
+        print(f"{' and '.join(secret)} are in .dvc/config.local, which git ignores")
     open_remote()
-    print("it answers: `make push` sends what dvc.lock names, `make pull` fetches it elsewhere")
+    print(
+        "the remote answers; `make push` uploads the outputs, `make pull` downloads them elsewhere"
+    )
 
 
 def sections(url: str, endpoint: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """What stands of the remote in `.dvc/config`, and what in `.dvc/config.local`."""
+    """The remote's settings for `.dvc/config` and its secrets for `.dvc/config.local`."""
     if not url:
         raise StudyError(
-            "say where: `make remote URL=s3://bucket/folder`, ssh://, webdavs:// or a folder"
+            "URL is missing: `make remote URL=s3://bucket/folder`, ssh://, webdavs:// or a folder"
         )
     parts = urlsplit(url)
     if parts.scheme not in OPTIONS:
         raise StudyError(
-            f"{plain(url)} is no remote that `make remote` sets up: it takes s3://, ssh://, webdav://, "
-            "webdavs:// and folders; `dvc remote add` knows more"
+            f"{plain(url)}: `make remote` supports s3://, ssh://, webdav://, webdavs:// and folders; "
+            "`dvc remote add` supports more"
         )
     if parts.scheme and not parts.hostname:
         raise StudyError(f"{plain(url)} names no {'bucket' if parts.scheme == 's3' else 'host'}")
     if endpoint and (parts.scheme != "s3" or urlsplit(endpoint).username is not None):
-        raise StudyError("ENDPOINT is the address of an S3 server alone, without user and password")
+        raise StudyError("ENDPOINT must be the address of an S3 server, without user and password")
     names = SECRETS.get(parts.scheme, ("user", "password"))
     values = (parts.username, parts.password)
     secret = {
@@ -87,18 +87,18 @@ def sections(url: str, endpoint: str | None) -> tuple[dict[str, Any], dict[str, 
 
 
 def plain(url: str) -> str:
-    """The address without user and password."""
+    """The URL without user and password."""
     return re.sub(r"^(\w+://)[^/]*@", r"\1", url)
 
 
 def write(public: dict[str, Any], secret: dict[str, str]) -> None:
-    """Make this the default remote, in place of the one of that name."""
+    """Make this the default remote; it replaces an earlier remote called `NAME`."""
     with _repo() as repo:
         path = Path(repo.config.files["local"])
-        if secret:  # nobody else may read it from the first byte on
+        if secret:  # only the owner may read the file, before a secret is written
             path.touch()
             path.chmod(0o600)
-        # The secret ones first: where this ends in between, nothing is public that should not be.
+        # Secrets first, so that a crash in between never leaves old secrets with a new address.
         with repo.config.edit("local", validate=False) as config:
             config["remote"].pop(NAME, None)
             config["core"].pop("remote", None)
@@ -110,16 +110,17 @@ def write(public: dict[str, Any], secret: dict[str, str]) -> None:
 
 
 def open_remote(reads: bool = False) -> tuple[Repo, HashFileDB]:
-    """The study and its default remote's objects, once that has answered.
+    """The study's repository and the objects of its default remote, after the remote has answered.
 
-    Where it does not, refuses, or has nothing that could be read: a `StudyError` that says which.
+    Raises `StudyError` with the reason if there is no remote, or if it cannot be reached or refuses.
+    With `reads` also if the remote does not exist or is empty.
     """
     os.environ.setdefault("AWS_MAX_ATTEMPTS", ATTEMPTS)
     repo = _repo()
     try:
         remote, odb = repo.cloud.get_remote(), repo.cloud.get_remote_odb()
     except NoRemoteError:
-        raise StudyError("the study has no remote: `make remote URL=...` sets one up") from None
+        raise StudyError("the study has no remote; `make remote URL=...` sets one up") from None
     except ConfigError as error:
         raise StudyError(f".dvc/config: {error}") from None
     url = repo.config["remote"][remote.name]["url"]
@@ -132,18 +133,20 @@ def open_remote(reads: bool = False) -> tuple[Repo, HashFileDB]:
         if "bucket" in str(fault):
             raise StudyError(f"{where}: there is no such bucket")
         if scheme.startswith("webdav"):
-            raise StudyError(f"{where} is not there: make that folder on the server")
+            raise StudyError(f"{where} does not exist: create this folder on the server")
         if reads:
             raise StudyError(
-                f"{where} is empty or not there: `make push` fills it from where the models are; "
-                "`make remote URL=...` sets up another"
+                f"{where} is empty or does not exist: run `make push` where the models are, or set up "
+                "another remote with `make remote URL=...`"
             )
     elif is_refusal(fault):
-        raise StudyError(f"{where} refuses: {said(fault)}; it goes by {CREDENTIALS[scheme]}")
+        raise StudyError(
+            f"{where} refuses access: {said(fault)}; credentials: {CREDENTIALS[scheme]}"
+        )
     elif fault is not None:
         raise StudyError(
-            f"{where} cannot be reached: {said(fault)}; see that it runs and that its address in .dvc/config "
-            "is right"
+            f"{where} cannot be reached: {said(fault)}; check that it runs and that its address in "
+            ".dvc/config is right"
         )
     return repo, odb
 
@@ -152,22 +155,22 @@ def _repo() -> Repo:
     try:
         return Repo()
     except NotDvcRepoError:
-        raise StudyError("this is no DVC repository: call it in the study's folder") from None
+        raise StudyError("not a DVC repository: run this in the study's folder") from None
 
 
 def _first_answer(remote: Any) -> Exception | None:
-    """What a list of the remote's folder fails with."""
+    """List the remote's folder; None if that works, else the error, after `ANSWER_SECONDS` a timeout."""
     outcome: list[Exception | None] = []
 
     def ask() -> None:
         try:
             remote.fs.ls(remote.path)
-        except Exception as error:  # of any library that speaks to a server
+        except Exception as error:  # from any library that talks to a server
             outcome.append(error)
         else:
             outcome.append(None)
 
-    # In a thread, since what the libraries wait and try again for adds up to minutes.
+    # In a thread, because the libraries' timeouts and retries add up to minutes.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS)
@@ -175,15 +178,15 @@ def _first_answer(remote: Any) -> Exception | None:
 
 
 def is_refusal(error: Exception | None) -> bool:
-    """Whether a server answers, but not this person."""
-    # botocore's twice, asyncssh's; webdav4's have a status
+    """Whether the error is a server's refusal: wrong or missing credentials."""
+    # Two errors of botocore and one of asyncssh; webdav4's errors have a status code.
     names = ("NoCredentialsError", "PartialCredentialsError", "SFTPPermissionDenied")
     refused = isinstance(error, PermissionError) or type(error).__name__ in names
     return refused or getattr(error, "status_code", None) in (401, 403)
 
 
 def said(error: Exception | None) -> str:
-    """An error in one line."""
+    """The error's message in one line; its type if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -191,8 +194,8 @@ def _arguments() -> tuple[str, str | None]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--endpoint", help="the address of an S3 server that is not Amazon's")
-    given = parser.parse_args()
-    return given.url, given.endpoint
+    arguments = parser.parse_args()
+    return arguments.url, arguments.endpoint
 
 
 if __name__ == "__main__":

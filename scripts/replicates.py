@@ -1,8 +1,8 @@
-"""Train and evaluate every tuned system under further training seeds: `replicates.py N`, N in all.
+"""Train and evaluate every tuned system with more training seeds: `replicates.py N`, N seeds in all.
 
-Each further seed is a DVC experiment in a folder of its own, `training-seed-SEED-RECIPE`: rows and base
-model come from the study's cache. The predictions are collected in data/replicates/, which `compare`
-reads for what the report shows over training seeds.
+Each additional seed is a DVC experiment in a temporary folder, named `training-seed-SEED-RECIPE`. Rows and
+base model come from the study's cache. The script collects the predictions in data/replicates/. `compare`
+reads them for the report's section on training seeds.
 """
 
 import argparse
@@ -38,11 +38,11 @@ def main() -> None:
         seed = settings.training_seed + number - 1
         collected = replicates.filter(pc.equal(replicates["training_seed"], seed))
         if set(collected["system"].to_pylist()) == recipes.keys():
-            print(f"replicate {number} of {count}, training seed {seed}: collected before")
+            print(f"replicate {number} of {count}, training seed {seed}: already done")
             continue
         print(f"replicate {number} of {count}, training seed {seed}", flush=True)
         name = f"training-seed-{seed}-{name_of_recipes}"
-        # `compare` needs the predictions of all systems, and writes the metrics that `make compare` shows.
+        # The target is `compare`: it needs all predictions and writes the metrics that `make compare` shows.
         _dvc("exp", "run", "--temp", "--name", name, "-S", f"training_seed={seed}", "compare")
         others = replicates.filter(pc.not_equal(replicates["training_seed"], seed))
         replicates = concat([others, collect(recipes, name, seed)])
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def collect(recipes: Mapping[str, str], name: str, seed: int) -> pa.Table:
-    """The scored labels of the systems in an experiment, as rows of `REPLICATES`."""
+    """The scored labels of the systems in the experiment `name`, as rows of `REPLICATES`."""
     tables = []
     for system, recipe in recipes.items():
         path = f"predictions/{system}/labelled.parquet"
@@ -72,12 +72,17 @@ def collect(recipes: Mapping[str, str], name: str, seed: int) -> pa.Table:
 
 def _dvc(*arguments: str) -> None:
     if subprocess.run(["dvc", *arguments], check=False).returncode:
-        raise StudyError(f"dvc {' '.join(arguments)} failed: its own message stands above")
+        raise StudyError(f"dvc {' '.join(arguments)} failed: see its message above")
 
 
 def _arguments() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", type=int, metavar="N", help="trainings in all, 2 or more")
+    parser.add_argument(
+        "count",
+        type=int,
+        metavar="N",
+        help="number of seeds, the study's own included; 2 or more",
+    )
     count: int = parser.parse_args().count
     if count < 2:
         parser.error("N must be 2 or more: the study's own training is the first")

@@ -1,6 +1,6 @@
-"""Simulate what the intervals cover and how often verdicts err; write the tables of docs/statistics.md.
+"""Simulate the coverage of intervals and the error rate of verdicts; write the tables of docs/statistics.md.
 
-`make statistics` runs it, some minutes. The study's own functions are simulated, on seeded draws.
+`make statistics` runs the script; it takes some minutes. It calls the study's functions on seeded draws.
 """
 
 import gc
@@ -21,14 +21,12 @@ from systems import systems_of
 
 PAGE = Path("docs/statistics.md")
 SEED = 20261125
-DRAWS = 20_000  # of each cell of the closed intervals
-STUDIES = 2_000  # of each cell of the bootstrap
-RESAMPLES = (
-    1_000  # of each of its bootstraps: a tenth of the study's, which alters no mean coverage
-)
+DRAWS = 20_000  # per cell of a closed-form interval
+STUDIES = 2_000  # per cell of the bootstrap
+RESAMPLES = 1_000  # per bootstrap: a tenth of the study's number; the mean coverage is the same
 CONFIDENCE = 0.95
 LABELS = Labels(names=["negative", "positive"], positive="positive")
-STUDY = systems_of("labelled")  # every system but those of a single task
+STUDY = systems_of("labelled")  # the systems that every task has
 BOOTSTRAPPED = {metric.key: metric.heading for metric in METRICS if metric.key != "accuracy"}
 
 
@@ -39,7 +37,7 @@ def main() -> None:
 
 
 def write(name: str) -> None:
-    """Simulate one table and put it into its place in the page."""
+    """Simulate one table and replace it in the page."""
     columns, simulate, draws = TABLES[name]
     lines = [columns, ["---:"] * len(columns), *simulate(draws)]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -52,8 +50,8 @@ def wilson(draws: int) -> Iterator[Sequence[str]]:
     for n in (200, 500, 1000, 5000):
         for share in (0.5, 0.65, 0.8, 0.9, 0.95):
             counts = _generator("wilson", n, share).binomial(n, share, draws)
-            ends = {each: wilson_interval(each, n, CONFIDENCE) for each in set(counts.tolist())}
-            covered = [ends[each][0] <= share <= ends[each][1] for each in counts.tolist()]
+            ends = {count: wilson_interval(count, n, CONFIDENCE) for count in set(counts.tolist())}
+            covered = [ends[count][0] <= share <= ends[count][1] for count in counts.tolist()]
             yield f"{n:,}", f"{share}", _percent(float(np.mean(covered)))
 
 
@@ -75,7 +73,7 @@ def tango(draws: int) -> Iterator[Sequence[str]]:
 
 
 def below_fifty(_: int) -> Iterator[Sequence[str]]:
-    """Not simulated: every table of so few rows is weighed by its probability."""
+    """Computed, not simulated: with so few rows every possible table is weighted by its probability."""
     shares = [
         (discordance, discordance * part)
         for discordance in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
@@ -122,30 +120,28 @@ def exact_test(draws: int) -> Iterator[Sequence[str]]:
     for n in (50, 200, 1000, 5000):
         for discordance in (0.02, 0.1, 0.5):
             b, c = _alone("exact", n, discordance, 0.0, draws)
-            found = {
-                pair: mcnemar_exact(*pair) for pair in set(zip(b.tolist(), c.tolist(), strict=True))
-            }
-            alarms = [
-                found[pair] <= 1 - CONFIDENCE for pair in zip(b.tolist(), c.tolist(), strict=True)
-            ]
+            pairs = list(zip(b.tolist(), c.tolist(), strict=True))
+            p_values = {pair: mcnemar_exact(*pair) for pair in set(pairs)}
+            alarms = [p_values[pair] <= 1 - CONFIDENCE for pair in pairs]
             yield f"{n:,}", _percent(discordance), _percent(float(np.mean(alarms)))
 
 
 def false_alarms(studies: int) -> Iterator[Sequence[str]]:
-    """Systems that are equally often right: how often does any primary comparison tell two apart?"""
-    # Holm's correction by statsmodels collects garbage, .1 s a call; frozen objects are left alone.
+    """How often a primary comparison reports a difference between systems of equal accuracy."""
+    # statsmodels collects garbage in each call, which takes .1 s; frozen objects are skipped.
     gc.freeze()
     family = primary_family(STUDY)
     names = [system.name for system in STUDY]
     for n in (50, 200, 1000):
-        for kind, own in (("unrelated", 1.0), ("mostly the same rows", 0.2)):
-            generator = _generator("verdicts", n, own)
+        for kind, own_share in (("unrelated", 1.0), ("mostly the same rows", 0.2)):
+            generator = _generator("verdicts", n, own_share)
             alarms = 0
             for _ in range(studies):
-                # A system errs on the rows that are hard for all, or on some of its own.
+                # For each row, a system errs by itself or together with all other systems.
                 hard = generator.random(n) < 0.15
                 shape = (len(names), n)
-                errs = np.where(generator.random(shape) < own, generator.random(shape) < 0.15, hard)
+                is_own = generator.random(shape) < own_share
+                errs = np.where(is_own, generator.random(shape) < 0.15, hard)
                 predictions = {
                     name: np.where(row, "negative", "positive").tolist()
                     for name, row in zip(names, errs, strict=True)
@@ -159,7 +155,7 @@ def false_alarms(studies: int) -> Iterator[Sequence[str]]:
 def _alone(
     name: str, n: int, discordance: float, difference: float, draws: int
 ) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """How many rows each system alone gets right, in each draw of n rows."""
+    """For each draw of n rows: the number of rows that only one system gets right, per system."""
     first, second = (discordance + difference) / 2, (discordance - difference) / 2
     generator = _generator(name, n, discordance, difference)
     counts = generator.multinomial(n, [first, second, 1 - discordance], size=draws)
@@ -169,23 +165,23 @@ def _alone(
 def _bootstrap_coverage(
     name: str, n: int, discordance: float, difference: float, studies: int
 ) -> dict[str, float]:
-    """How often the interval of each metric's difference contains the true difference, by key."""
-    # Two labels, 40% positive; both systems right, either alone, none: the same for both labels.
+    """{metric key: share of studies whose interval contains the true difference}."""
+    # Two labels, 40% positive. Per label the same shares: both systems right, only one right, none right.
     first, second = (discordance + difference) / 2, (discordance - difference) / 2
     both = (1 - discordance) * 0.85
     of_label = np.array([both, first, second, 1 - discordance - both])
     shares = np.concatenate([0.6 * of_label, 0.4 * of_label])
     right = [(1, 1), (1, 0), (0, 1), (0, 0)]
     cells = [
-        (label, *(label if each else 1 - label for each in which))
+        (label, *(label if is_right else 1 - label for is_right in pattern))
         for label in (0, 1)
-        for which in right
+        for pattern in right
     ]
     true = _true_differences(cells, shares)
     names = LABELS.names
     generator = _generator(name, n, discordance, difference)
-    # Also where too few rows differ by chance: what is shown is the method, not what is held back.
-    was = resampling.REPLICATES, resampling.FEWEST
+    # FEWEST = 0: the table shows the method, also where the study would report no interval.
+    previous = resampling.REPLICATES, resampling.FEWEST
     resampling.REPLICATES, resampling.FEWEST = RESAMPLES, 0
     covered = dict.fromkeys(true, 0)
     try:
@@ -199,14 +195,14 @@ def _bootstrap_coverage(
             for key, (_, low, high) in differences.items():
                 covered[key] += low is not None and high is not None and low <= true[key] <= high
     finally:
-        resampling.REPLICATES, resampling.FEWEST = was
+        resampling.REPLICATES, resampling.FEWEST = previous
     return {key: count / studies for key, count in covered.items()}
 
 
 def _true_differences(
     cells: Sequence[tuple[int, ...]], shares: NDArray[np.float64]
 ) -> dict[str, float]:
-    """The metrics' differences in the whole population, by key."""
+    """{metric key: its difference in the whole population}."""
     tables = np.zeros((2, 2, 3))
     for (label, first, second), share in zip(cells, shares, strict=True):
         tables[0, label, first] += share
@@ -217,7 +213,7 @@ def _true_differences(
 
 
 def _generator(name: str, *cell: float) -> np.random.Generator:
-    return np.random.default_rng([SEED, *name.encode(), *(round(1e6 * each) for each in cell)])
+    return np.random.default_rng([SEED, *name.encode(), *(round(1e6 * value) for value in cell)])
 
 
 def _percent(share: float) -> str:
@@ -225,7 +221,7 @@ def _percent(share: float) -> str:
 
 
 _CELL = ("n", "rows that differ", "true difference")
-_BOTH = [f"{name}, {what}" for name in ("Tango", "Bayesian") for what in ("mean", "worst", "width")]
+_BOTH = [f"{name}, {part}" for name in ("Tango", "Bayesian") for part in ("mean", "worst", "width")]
 TABLES: dict[str, tuple[Sequence[str], Callable[[int], Iterator[Sequence[str]]], int]] = {
     "Wilson": (("n", "true share", "coverage"), wilson, DRAWS),
     "Tango": ((*_CELL, "coverage"), tango, DRAWS),

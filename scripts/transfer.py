@@ -1,9 +1,9 @@
-"""Push what `dvc.lock` names to the study's remote, or pull it: `transfer.py push` or `transfer.py pull`.
+"""Push the outputs in `dvc.lock` to the study's remote, or pull them: `transfer.py push` or `pull`.
 
-It is DVC that does, once the remote has answered; a dead or refusing one is told in one line, in seconds.
-Before a pull the lists of directories are hashed, which DVC leaves out. After a push sizes are compared:
-where a server writes an object in place, as many do that speak WebDAV, one that was cut short keeps its
-name, and DVC would take it as sent.
+The script first checks that the remote answers; if not, it fails within seconds with one line. Then DVC
+transfers the objects. Before a pull the script also verifies the lists of directories, which DVC does not.
+After a push it compares sizes: many WebDAV servers keep a truncated object under its full name, and DVC
+would treat it as sent.
 """
 
 import argparse
@@ -29,30 +29,29 @@ def main() -> None:
         failed = dvc([way])
         if failed and way == "pull":
             raise StudyError(
-                "not all could be pulled, see above. Called again it goes on from there; "
-                "`make check-remote` says what the remote lacks or has damaged; `dvc repro --pull` makes "
-                "that here and pulls the rest"
+                "some objects could not be pulled, see above. Run it again to continue; "
+                "`make check-remote` lists missing and damaged objects; `dvc repro --pull` computes them "
+                "here and pulls the rest"
             )
         if failed:
             raise StudyError(
-                "not all could be pushed, see above; called again it goes on from there"
+                "some objects could not be pushed, see above; run it again to continue"
             )
         if way == "push":
             objects = locked_objects(repo, odb)
-            short = find(partial(size_fault, odb, repo.cache.local), objects)
-            if short:
-                tell(short, again(repo, odb, short), len(objects))
+            faults = find(partial(size_fault, odb, repo.cache.local), objects)
+            if faults:
+                tell(faults, again(repo, odb, faults), len(objects))
 
 
 def _require_whole_lists(repo: Repo, odb: HashFileDB) -> None:
-    """Raise `StudyError` where the list of a directory is damaged: `verify` has DVC hash files alone."""
+    """Raise `StudyError` if a directory's list is damaged: DVC's `verify` only hashes files."""
     objects = locked_objects(repo, odb)
-    lists = [each for each in objects if each.oid.endswith(".dir")]
-    wanted = [
-        each for each, _ in find(partial(read_fault, repo.cache.local, lambda _: None), lists)
-    ]
-    faults = find(partial(read_fault, odb, lambda _: None), wanted)
-    damaged = [(each, reason) for each, reason in faults if reason != MISSING]
+    lists = [locked for locked in objects if locked.oid.endswith(".dir")]
+    cache_faults = find(partial(read_fault, repo.cache.local, lambda _: None), lists)
+    to_pull = [locked for locked, _ in cache_faults]
+    faults = find(partial(read_fault, odb, lambda _: None), to_pull)
+    damaged = [(locked, reason) for locked, reason in faults if reason != MISSING]
     if damaged:
         tell(damaged, None, len(objects))
 

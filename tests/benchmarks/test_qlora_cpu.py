@@ -33,7 +33,7 @@ def test_the_table_has_both_ways_of_training_at_the_same_steps(
     runpy.run_path(str(repo / "benchmarks/qlora_cpu.py"), run_name="__main__")
     told = capsys.readouterr().out.splitlines()
     assert told[-6:-4] == [
-        "validation loss in nats a token, over 4 rows",
+        "validation loss in nats per token, over 4 rows",
         "      step        float32   nf4, float32  nf4, bfloat16",
     ]
     steps, *losses = zip(*(line.split() for line in told[-4:-1]), strict=True)

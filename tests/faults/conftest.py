@@ -1,4 +1,4 @@
-"""The toy study that is disturbed."""
+"""The toy study that the tests disturb."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from faulty import Stages
 def make_faulty_study(
     toy_study: Callable[[Path], None], change: Callable[[Path, str, object], None]
 ) -> Callable[[Path], None]:
-    """The toy study, with trainings of several checkpoints."""
+    """Write the toy study, with several checkpoints per training."""
 
     def make(folder: Path) -> None:
         toy_study(folder)

@@ -1,4 +1,4 @@
-"""`dvc repro` under kills, beside another one, on a full or read-only disk and over a damaged cache."""
+"""`dvc repro` with kills, a second `dvc repro`, a full or read-only disk, and a damaged cache."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faulty import HOOK, SEED, Stages, draw, left_over, made
+from faulty import HOOK, SEED, Stages, draw, left_over, outputs_of
 from sitecustomize import Fault
 
 pytestmark = pytest.mark.faults
@@ -28,7 +28,7 @@ REPRO = (sys.executable, "-m", "dvc", "repro")
 
 @pytest.fixture(scope="module")
 def finished(stages: Stages, run_in: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study as its stages left it undisturbed, in DVC's cache and in git. No test changes it."""
+    """The study after an undisturbed run, in DVC's cache and in git. No test changes it."""
     stages.make("compare")
     folder = tmp_path_factory.mktemp("finished") / "study"
     shutil.copytree(stages.folder, folder, symlinks=True)
@@ -45,7 +45,7 @@ def workspace(finished: Path, tmp_path: Path) -> Path:
 
 
 def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a command in a group of its own, with a plain sh between DVC and its stages."""
+    """Start a command in a new process group; DVC starts its stages with /bin/sh."""
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -58,21 +58,21 @@ def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen[s
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit code and what was printed, once nothing that the command started is at work any more."""
+    """Wait until the command and its children have ended; return exit code and output."""
     output, _ = process.communicate()
     return process.returncode, output
 
 
 def disturbed(folder: Path, fault: Fault, *targets: str, **environment: str) -> tuple[int, str]:
-    """`dvc repro` under a fault."""
+    """Run `dvc repro` with a fault; return exit code and output."""
     hook = {"PYTHONPATH": str(HOOK), "FAULT": json.dumps(asdict(fault)), **environment}
     return end(start(folder, *REPRO, *targets, **hook))
 
 
 def is_whole(folder: Path, finished: Path, stages: Stages) -> None:
-    """All outputs and `dvc.lock` have the bytes of the undisturbed run, and nothing else is left."""
+    """Check that outputs and `dvc.lock` have the bytes of the undisturbed run, without other files."""
     for stage, outs in stages.outs.items():
-        assert made(folder, outs) == stages.undisturbed[stage], stage
+        assert outputs_of(folder, outs) == stages.undisturbed[stage], stage
     assert (folder / "dvc.lock").read_bytes() == (finished / "dvc.lock").read_bytes()
     assert left_over(folder) == []
 
@@ -85,7 +85,7 @@ def test_dvc_repro_killed_in_stage_after_stage(
     run_in: Command,
     tmp_path: Path,
 ) -> None:
-    """Killed in eight stages, drawn by the seed, in each of the four ways twice."""
+    """Kill eight random stages, two in each of four ways."""
     make_faulty_study(tmp_path)
     ends = cycle(
         [
@@ -103,7 +103,7 @@ def test_dvc_repro_killed_in_stage_after_stage(
         fault = replace(drawn, command=f"stages/{command}", delay=0.0, to=to, signal=how)
         code, output = disturbed(tmp_path, fault)
         assert code in codes, (stage, fault, code, output)
-        for name, content in made(tmp_path, stages.outs[stage]).items():
+        for name, content in outputs_of(tmp_path, stages.outs[stage]).items():
             assert content == stages.undisturbed[stage][name], name
         assert f"\n  {stage}:\n" not in _text(tmp_path / "dvc.lock")
     run_in(tmp_path, *REPRO)
@@ -118,7 +118,7 @@ def _text(path: Path) -> str:
 def test_dvc_killed_while_it_writes_its_own_files(
     stages: Stages, finished: Path, workspace: Path, run_in: Command
 ) -> None:
-    """It writes `dvc.lock` in place: `make repro` mends what plain `dvc repro` then refuses to read."""
+    """DVC writes `dvc.lock` in place: `make repro` repairs a file that `dvc repro` cannot read."""
     draws = random.Random(SEED)
     whole = (workspace / "dvc.lock").read_bytes()
     broken = 0
@@ -159,7 +159,7 @@ def test_dvc_killed_at_any_of_its_writes(
             assert hashlib.md5(path.read_bytes()).hexdigest() == path.parent.name + path.name
         run_in(tmp_path, "python", "scripts/mend.py")
         run_in(tmp_path, *REPRO, "prepare")
-        assert made(tmp_path, stages.outs["prepare"]) == stages.undisturbed["prepare"]
+        assert outputs_of(tmp_path, stages.outs["prepare"]) == stages.undisturbed["prepare"]
         assert left_over(tmp_path) == []
 
 
@@ -171,7 +171,7 @@ def test_dvc_killed_at_any_of_its_writes(
         ("flipped", "reports", {"compare"}),
     ],
 )
-def test_a_damaged_object_of_the_cache_is_named_and_made_again(
+def test_a_damaged_object_of_the_cache_is_named_and_computed_again(
     stages: Stages,
     finished: Path,
     workspace: Path,
@@ -180,19 +180,19 @@ def test_a_damaged_object_of_the_cache_is_named_and_made_again(
     out: str,
     reruns: set[str],
 ) -> None:
-    """Neither the time nor the mode of the file tells of it: as where a disk loses bits."""
+    """The file keeps its time and mode, as if the disk had lost bits."""
     run_in(workspace, *REPRO)
     cache = workspace / ".dvc/cache/files/md5"
     lock = yaml.safe_load((workspace / "dvc.lock").read_text(encoding="utf-8"))
     (name,) = (
-        each["md5"]
+        locked["md5"]
         for stage in lock["stages"].values()
-        for each in stage["outs"]
-        if each["path"] == out
+        for locked in stage["outs"]
+        if locked["path"] == out
     )
-    if out != "reports":  # of that one the listing of the folder is damaged
+    if out != "reports":  # for reports the folder's listing is damaged, else its longest-named file
         listing = json.loads((cache / name[:2] / name[2:]).read_bytes())
-        name = max(listing, key=lambda each: len(each["relpath"]))["md5"]
+        name = max(listing, key=lambda entry: len(entry["relpath"]))["md5"]
     path = cache / name[:2] / name[2:]
     content, before = bytearray(path.read_bytes()), path.stat()
     content[len(content) // 3] ^= 4
@@ -201,7 +201,7 @@ def test_a_damaged_object_of_the_cache_is_named_and_made_again(
     path.chmod(0o444)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     output = run_in(workspace, "python", "scripts/mend.py").stdout
-    assert f"{out}: a part of it is damaged in DVC's cache" in output
+    assert f"{out}: damaged in DVC's cache" in output
     assert not path.exists()
     output = run_in(workspace, *REPRO).stdout
     assert set(re.findall(r"^Running stage '(.+)':$", output, re.MULTILINE)) == reruns
@@ -220,22 +220,23 @@ def test_two_at_once_in_one_folder(
         assert code == 0 or busy, output
     output = run_in(tmp_path, *REPRO, "mix", "baselines").stdout
     for stage in ("prepare", "instructify", "mix", "baselines"):
-        assert made(tmp_path, stages.outs[stage]) == stages.undisturbed[stage]
+        assert outputs_of(tmp_path, stages.outs[stage]) == stages.undisturbed[stage]
     assert left_over(tmp_path) == []
 
 
 @pytest.mark.parametrize("stage", ["prepare", "base_model"])
 def test_one_stage_by_hand_twice_at_once(stages: Stages, workspace: Path, stage: str) -> None:
     command = (sys.executable, f"stages/{stages.commands[stage]}")
-    for code, output in [end(each) for each in [start(workspace, *command) for _ in range(3)]]:
+    processes = [start(workspace, *command) for _ in range(3)]
+    for code, output in [end(process) for process in processes]:
         assert code == 0, output
-    assert made(workspace, stages.outs[stage]) == stages.undisturbed[stage]
+    assert outputs_of(workspace, stages.outs[stage]) == stages.undisturbed[stage]
     assert left_over(workspace) == []
 
 
 @pytest.fixture(scope="module")
 def mounts() -> tuple[str, ...]:
-    """What runs a command whose mounts are its own; the test is skipped where none may be made."""
+    """A prefix that runs a command with its own mounts; skips the test if mounting is not allowed."""
     for under in (("unshare", "--mount"), ("unshare", "--map-root-user", "--mount")):
         trial = [*under, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
         if shutil.which("unshare") and not subprocess.run(trial, capture_output=True).returncode:
@@ -282,5 +283,5 @@ def test_a_full_or_read_only_disk(
         message
     )
     assert "Traceback" not in output
-    assert made(workspace, stages.outs[stage]) == stages.undisturbed[stage]
+    assert outputs_of(workspace, stages.outs[stage]) == stages.undisturbed[stage]
     assert left_over(workspace) == []

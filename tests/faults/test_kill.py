@@ -1,4 +1,4 @@
-"""kill -9, Ctrl-C and a full disk at any moment of any stage: nothing half-written, and the same bytes."""
+"""kill -9, Ctrl-C and a full disk at any moment of any stage: no half-written file, the same bytes."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from sitecustomize import Fault
 pytestmark = pytest.mark.faults
 
 REPO = Path(__file__).resolve().parents[2]
-KILLS = 3  # of a stage that computes with the language model; of the others, which take less, more
+KILLS = 3  # per stage with a language model; `MORE` lists the faster stages
 MORE = {
     "prepare": 6,
     "instructify": 6,
@@ -29,10 +29,10 @@ MORE = {
 
 def _names() -> list[str]:
     content = yaml.safe_load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    each = {name: stage.get("foreach") for name, stage in content.items()}
+    keys_of = {name: stage.get("foreach") for name, stage in content.items()}
     return [
         title
-        for name, keys in each.items()
+        for name, keys in keys_of.items()
         for title in ([name] if keys is None else [f"{name}@{key}" for key in keys])
     ]
 
@@ -42,7 +42,7 @@ NAMES = _names()
 
 @pytest.fixture
 def aside(stages: Stages, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """The stage has old outputs: of each, this folder has another link, which shows what is written to it."""
+    """Give the stage old outputs, and hard-link them into this folder: a link shows a write in place."""
     stage = request.node.callspec.params["stage"]
     stages.make(stage)
     for at, name in enumerate(stages.undisturbed[stage]):
@@ -75,7 +75,7 @@ def test_a_stage_killed_again_and_again_ends_with_the_same_bytes(
 
 
 @pytest.mark.parametrize("stage", NAMES)
-def test_a_stage_on_a_full_disk_says_so_and_leaves_what_there_was(
+def test_a_stage_on_a_full_disk_reports_it_and_keeps_the_old_outputs(
     stages: Stages, aside: Path, stage: str
 ) -> None:
     code, output = stages.run(stage, file_size=16)
@@ -95,9 +95,9 @@ def test_a_stage_on_a_full_disk_says_so_and_leaves_what_there_was(
 def test_a_training_goes_on_from_its_last_checkpoint(stages: Stages, stage: str) -> None:
     stages.make(stage)
     moves = [
-        (at, found[1])
+        (at, match[1])
         for at, event in enumerate(stages.events[stage], start=1)
-        if (found := re.fullmatch(r"os.rename checkpoints/.*/checkpoint-(\d+)", event))
+        if (match := re.fullmatch(r"os.rename checkpoints/.*/checkpoint-(\d+)", event))
     ]
     at, step = moves[-1]
     code, output = stages.run(stage, Fault("", at + 2))
@@ -106,7 +106,7 @@ def test_a_training_goes_on_from_its_last_checkpoint(stages: Stages, stage: str)
     assert re.search(
         rf"^{stage}: (goes on|continues) from step {step} of [89]$", output, re.MULTILINE
     )
-    assert stages.made(stage) == stages.undisturbed[stage]
+    assert stages.outputs(stage) == stages.undisturbed[stage]
 
 
 @pytest.mark.parametrize("stage", NAMES)
@@ -119,28 +119,27 @@ def test_a_stage_opens_no_file_that_is_in_place(stages: Stages, stage: str) -> N
 
 
 def _from_the_start(stages: Stages) -> None:
-    """A training that goes on from a checkpoint would not come to as many events."""
+    """Remove checkpoints: a training that continues from one would have fewer events."""
     shutil.rmtree(stages.folder / "checkpoints", ignore_errors=True)
 
 
 def _nothing_is_half_written(stages: Stages, stage: str) -> None:
-    """Every output is missing, an older run's, or whole; a model's folder all of the one or the other."""
+    """Every output is missing, old, or complete; a model's folder is entirely old or entirely complete."""
     whole = stages.undisturbed[stage]
-    for name, content in stages.made(stage).items():
+    for name, content in stages.outputs(stage).items():
         assert content in (OLD, whole[name]), name
     for out in stages.outs[stage]:
         if out.startswith("models/"):
-            found = {
-                path: each for path, each in stages.made(stage).items() if path.startswith(out)
-            }
+            files = stages.outputs(stage).items()
+            model = {path: content for path, content in files if path.startswith(out)}
             old = {path: OLD for path in whole if path.startswith(out)}
-            assert found in ({}, old, {path: whole[path] for path in old})
+            assert model in ({}, old, {path: whole[path] for path in old})
 
 
 def _recovers(stages: Stages, stage: str, aside: Path) -> None:
     code, output = stages.run(stage)
     assert code == 0, output
-    assert stages.made(stage) == stages.undisturbed[stage]
+    assert stages.outputs(stage) == stages.undisturbed[stage]
     assert left_over(stages.folder) == []
     assert {path.read_bytes() for path in aside.iterdir()} == {OLD}  # nothing is written in place
     shutil.rmtree(aside)

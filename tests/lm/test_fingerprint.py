@@ -194,11 +194,11 @@ def test_the_check_prints_what_differs_from_the_record(tmp_path: Path) -> None:
     count = len(bits)
     path = tmp_path / arithmetic.RECORD
     for operations, status, end in (
-        (bits, 0, f": {count} of {count} operations alike\n"),
+        (bits, 0, f": {count} of {count} operations equal\n"),
         (
             bits | {"SiLU": "0" * 12},
             1,
-            f": {count - 1} of {count} operations alike\nother last bits: SiLU\n",
+            f": {count - 1} of {count} operations equal\ndifferent last bits: SiLU\n",
         ),
     ):
         content = [{"processor": "this one", "operations": operations, "stages": {}}]

@@ -1,4 +1,4 @@
-"""Numbers and blocks as text: printed as statistics are, text from data never markup."""
+"""Numbers and blocks as text: statistical number format; text from data is never markup."""
 
 import pytest
 from hypothesis import given
@@ -12,14 +12,14 @@ from stats.estimate import Estimate
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [(0.5, ".500"), (1.0, "1.000"), (0, ".000"), (-0.25, "-.250"), (-1e-9, ".000"), (None, "-")],
 )
-def test_numbers_have_three_digits_and_no_leading_zero(value: float | None, told: str) -> None:
-    assert decimals(value) == told
+def test_numbers_have_three_digits_and_no_leading_zero(value: float | None, expected: str) -> None:
+    assert decimals(value) == expected
 
 
-def test_an_interval_stands_beside_its_figure_where_there_is_one() -> None:
+def test_an_interval_follows_its_number_if_it_exists() -> None:
     assert with_interval(Estimate(0.5, 0.25, 1.0)) == ".500 [.250, 1.000]"
     assert with_interval(Estimate(0.5, None, None)) == ".500"
     assert with_interval(None) == "-"
@@ -44,7 +44,7 @@ def test_the_console_shows_text_as_it_is_and_intervals_below() -> None:
     assert "[.4, .6]" in lines[at + 1]
 
 
-def test_differences_are_signed_and_say_where_they_have_no_interval() -> None:
+def test_differences_are_signed_and_a_missing_interval_is_stated() -> None:
     assert in_points(0.0125, -0.005, 0.03) == "+1.2 [-0.5, +3.0]"
     assert in_points(-0.1, None, None) == "-10.0 (no interval)"
     assert in_nats(Estimate(0.091, -0.02, 0.19)) == "+0.09 [-0.02, +0.19]"
@@ -59,9 +59,9 @@ def test_long_text_stays_within_the_width(words: str) -> None:
     assert max(map(len, shown.splitlines())) <= max(WIDTH, *map(len, words.split() or [""]))
 
 
-def test_no_mark_of_a_text_is_markup() -> None:
-    told = text_cell("p < 1 & <b> | `x` *y* [z](u) # _i_ \\\n\nsecond")
-    assert told == (
+def test_no_character_of_a_text_is_markup() -> None:
+    cell = text_cell("p < 1 & <b> | `x` *y* [z](u) # _i_ \\\n\nsecond")
+    assert cell == (
         "p &#60; 1 &#38; &#60;b&#62; \\| \\`x\\` \\*y\\* \\[z\\](u) \\# \\_i\\_ \\\\<br>second"
     )
 
@@ -93,7 +93,7 @@ def test_no_block_of_a_page_lets_text_be_markup() -> None:
 
 def test_the_console_shows_every_block_as_it_is() -> None:
     shown = console_of(PAGE)
-    assert shown.count(HOSTILE) == 6  # an interval in a cell is below its value
+    assert shown.count(HOSTILE) == 6  # 6 of 7: a cell's interval is on the next line
     assert f"{HOSTILE}make x" in shown
     assert f"{HOSTILE}: figures/a.svg" in shown
     assert "\\" not in shown

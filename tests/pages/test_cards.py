@@ -1,4 +1,4 @@
-"""Model cards: read by the Hub's own reader, licences that hold, text from settings as text."""
+"""Model cards: the Hub's reader parses them, licences are right, text from settings is not markup."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ ALONE = "sentiment_fine_tuned"
 
 
 def _settings(profile: str, **changed: Any) -> Settings:
-    """The settings of a shipped profile, some of them changed."""
+    """The settings of a shipped profile, with changes."""
     sections: dict[str, Any] = dict(
         Profile.model_validate(read_yaml(REPO / f"profiles/{profile}.yaml"))
     )
@@ -43,7 +43,7 @@ def _settings(profile: str, **changed: Any) -> Settings:
 
 
 def _with_base(origins: Origins, **origin: str) -> Origins:
-    """The origins of a profile with another origin of the base model."""
+    """A profile's origins with a different origin for the base model."""
     return origins.model_copy(update={"base_model": Origin(**origin)})
 
 
@@ -60,14 +60,14 @@ def _training(system: str) -> Training:
 
 
 def _parts(settings: Settings, training: Training, **changed: Any) -> list[Part]:
-    """The parts of an adapter, with changed sources or origins."""
+    """The parts of an adapter; `changed` may contain sources and origins."""
     sources = changed.get("sources", settings.sources)
     origins = changed.get("origins", settings.origins)
     return parts_of(AdapterCard.base(settings), sources, origins, training)
 
 
-def _figures(right: Sequence[bool], bare: float) -> SystemMetrics:
-    scored: list[str | None] = ["positive" if each else "negative" for each in right]
+def _metrics(right: Sequence[bool], bare: float) -> SystemMetrics:
+    scored: list[str | None] = ["positive" if is_right else "negative" for is_right in right]
     share = Estimate(sum(right) / len(right), 0.25, 0.75)
     labelled = Labelled(scored, {metric.key: share for metric in METRICS}, [], {}, None, [])
     cost = Estimate(bare, 0.0, 1.0)
@@ -91,16 +91,18 @@ def _figures(right: Sequence[bool], bare: float) -> SystemMetrics:
 
 
 def _card(system: str, settings: Settings) -> str:
-    """A card. The original is right on 10 of 40 rows, the tuned systems on 39, 38, the encoder on 37."""
+    """A card. Of 40 rows the original is right on 10, the tuned systems on 39 and 38, the encoder on 37."""
     declared = systems_of(settings.task)
-    metrics = {declared.original.name: _figures([True] * 10 + [False] * 30, 0.0)}
+    metrics = {declared.original.name: _metrics([True] * 10 + [False] * 30, 0.0)}
     for wrong, tuned in enumerate(declared.tuned, start=1):
         bare = 1.0 if wrong == 1 else 0.125
-        metrics[tuned.name] = _figures([True] * (40 - wrong) + [False] * wrong, bare)
-    encoder = _figures([True] * 37 + [False] * 3, 0.0).labelled
+        metrics[tuned.name] = _metrics([True] * (40 - wrong) + [False] * wrong, bare)
+    encoder = _metrics([True] * 37 + [False] * 3, 0.0).labelled
     metrics[ENCODER] = SystemMetrics(encoder, None)
-    scored = {name: each.labelled.scored for name, each in metrics.items()}
-    measured = Systems(settings.task, tuple(each for each in declared if each.name in metrics))
+    scored = {name: system_metrics.labelled.scored for name, system_metrics in metrics.items()}
+    measured = Systems(
+        settings.task, tuple(candidate for candidate in declared if candidate.name in metrics)
+    )
     comparisons = compared(["positive"] * 40, scored, 0.95)
     verdicts = judge(comparisons, primary_family(measured), 0.95, 0.01)
     accounts = dict.fromkeys(metrics, ACCOUNT)
@@ -112,8 +114,8 @@ def _card(system: str, settings: Settings) -> str:
 
 def _read(card: str) -> dict[str, Any]:
     """The metadata as `huggingface_hub` reads it."""
-    found: dict[str, Any] = ModelCard(card).data.to_dict()
-    return found
+    metadata: dict[str, Any] = ModelCard(card).data.to_dict()
+    return metadata
 
 
 # --- licences -----------------------------------------------------------------------------------
@@ -123,7 +125,7 @@ def _read(card: str) -> dict[str, Any]:
     ("licences", "ruling"),
     [
         (["MIT", "MIT"], "mit"),
-        (["Apache-2.0", "MIT", "BSD-3-Clause"], "apache-2.0"),  # the base's
+        (["Apache-2.0", "MIT", "BSD-3-Clause"], "apache-2.0"),  # the licence of the base
         (["Apache-2.0", "MIT", "CC-BY-NC-4.0"], "cc-by-nc-4.0"),
         (["apache-2.0", "CC-BY-NC-4.0", "cc-by-nc-4.0"], "cc-by-nc-4.0"),
         (["llama3.1", "MIT"], "llama3.1"),
@@ -139,11 +141,11 @@ def test_one_licence_besides_permissive_ones_rules(
     assert licence_of(parts) == ruling
 
 
-def test_alpaca_hands_its_licence_to_the_mixed_model_and_to_that_alone() -> None:
+def test_only_the_mixed_model_inherits_the_licence_of_alpaca() -> None:
     settings = _settings("mistral-7b")
     assert _read(_card(MIXED, settings))["license"] == "cc-by-nc-4.0"
     assert "CC-BY-NC-4.0, which follows" in _card(MIXED, settings)
-    alone = _card(ALONE, settings)  # of tweets whose licence is not known
+    alone = _card(ALONE, settings)  # trained on tweets without a known licence
     assert _read(alone)["license"] == "other"
     assert "Not known. Each part" in alone
     assert "CC-BY-NC" not in alone
@@ -183,11 +185,11 @@ def test_the_hubs_reader_finds_base_datasets_and_results() -> None:
     assert "qlora" in data["tags"]
     (results,) = data["model-index"][0]["results"]
     assert results["dataset"]["type"] == "carblacac/twitter-sentiment-analysis"
-    assert {each["type"]: each["value"] for each in results["metrics"]}["accuracy"] == 0.95
+    assert {metric["type"]: metric["value"] for metric in results["metrics"]}["accuracy"] == 0.95
     assert ".950 [.250, .750]" in results["metrics"][0]["name"]
 
 
-def test_rows_that_are_no_dataset_of_the_hub_are_not_passed_off_as_one() -> None:
+def test_rows_from_outside_the_hub_are_not_listed_as_a_dataset() -> None:
     data = _read(_card(MIXED, _settings("pocket")))
     assert "datasets" not in data
     assert "model-index" not in data
@@ -196,7 +198,7 @@ def test_rows_that_are_no_dataset_of_the_hub_are_not_passed_off_as_one() -> None
 
 
 @pytest.mark.parametrize(
-    ("url", "found"),
+    ("url", "hub_id"),
     [
         ("https://huggingface.co/a/b.c-d", "a/b.c-d"),
         ("https://huggingface.co/datasets/a/b/", "a/b"),
@@ -205,15 +207,15 @@ def test_rows_that_are_no_dataset_of_the_hub_are_not_passed_off_as_one() -> None
         (None, None),
     ],
 )
-def test_a_page_of_the_hub_names_its_id(url: str | None, found: str | None) -> None:
-    assert Part("", Provenance(""), Origin(url=url)).hub_id == found
+def test_a_page_of_the_hub_names_its_id(url: str | None, hub_id: str | None) -> None:
+    assert Part("", Provenance(""), Origin(url=url)).hub_id == hub_id
     assert Part("", Provenance("", hub_id="own/id"), Origin(url=url)).hub_id == "own/id"
 
 
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def test_origins_belong_to_sources_by_their_place() -> None:
+def test_origins_belong_to_sources_by_their_index() -> None:
     settings = _settings("mistral-7b")
     tables, tasks = settings.sources.general
     origins = settings.origins.model_copy(
@@ -244,10 +246,11 @@ def test_a_source_whose_rows_are_not_trained_on_is_no_part() -> None:
 # --- text ---------------------------------------------------------------------------------------
 
 
-def test_a_card_tells_gain_cost_parts_settings_and_whom_to_cite() -> None:
+def test_a_card_states_gain_cost_parts_settings_and_citations() -> None:
     card = _card(MIXED, _settings("mistral-7b"))
     text = card.replace("\\", "")
-    for told in (
+    for sentence in (
+        # gain and cost, parts, settings, citations
         "Fine-tuning helped mixed_fine_tuned. mixed_fine_tuned is right on 95.0% of 40 test rows",
         "cannot tell mixed_fine_tuned from sentiment_fine_tuned",
         "answers 12.5% of the general instructions with nothing but a label",
@@ -265,7 +268,7 @@ def test_a_card_tells_gain_cost_parts_settings_and_whom_to_cite() -> None:
         "Stanford Alpaca",
         "in 4 bits (NF4",
     ):
-        assert told in text, told
+        assert sentence in text, sentence
 
 
 def test_a_model_card_of_labelled_alone_names_no_general_instructions() -> None:
@@ -287,7 +290,7 @@ def test_text_from_settings_is_text() -> None:
     assert "<b>" not in text
     assert text.count("```python\n") == 1
     assert text.count("\n## How to load it\n") == 1
-    assert card.count("\n---\n") == 1  # no rule of its own, no second metadata
+    assert card.count("\n---\n") == 1  # no horizontal rule and no second metadata block
 
 
 # --- a card that goes with a copy of the model --------------------------------------------------
@@ -319,7 +322,7 @@ def test_a_published_card_says_where_a_base_from_a_package_comes_from() -> None:
     assert "git checkout" not in card
 
 
-def test_a_merged_models_card_is_that_of_a_whole_model() -> None:
+def test_a_merged_models_card_describes_a_complete_model() -> None:
     settings = _settings("mistral-7b")
     card = merged(_card(MIXED, settings), "exports/mixed_fine_tuned", "Proved <so>.")
     data = _read(card)
@@ -338,7 +341,7 @@ def test_a_merged_models_card_is_that_of_a_whole_model() -> None:
 
 
 def _declare(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """Declare other tuned systems than the study's."""
+    """Replace the study's tuned systems by systems with these names."""
     before = systems_of("sentiment")
     tuned = [
         Trained(
@@ -375,7 +378,7 @@ def test_the_only_tuned_system_is_compared_with_the_original_alone(
 
 
 @pytest.mark.parametrize("profile", ["pocket", "mistral-7b"])
-def test_a_card_of_another_task_says_its_name_and_no_other(profile: str) -> None:
+def test_a_card_of_another_task_names_only_this_task(profile: str) -> None:
     settings = _settings(profile, task="emotion")
     plain = PathBase(kind="path", path="models/mine")
     settings.base_model = plain
@@ -406,7 +409,7 @@ def test_every_kind_of_trained_system_has_a_card() -> None:
     assert {system.kind for system in systems_of("sentiment").trained} <= KINDS.keys()
 
 
-def test_the_card_of_an_encoder_speaks_of_no_adapter() -> None:
+def test_the_card_of_an_encoder_mentions_no_adapter() -> None:
     settings = _settings("pocket")
     card = _card(ENCODER, settings)
     data = _read(card)
@@ -443,6 +446,6 @@ def test_the_card_of_an_encoder_speaks_of_no_adapter() -> None:
     "changed",
     [{"licence": "see file"}, {"url": "javascript:x"}, {"url": "https://a b"}, {"cite": ""}],
 )
-def test_what_is_no_licence_or_address_is_refused(changed: dict[str, str]) -> None:
+def test_an_invalid_licence_or_address_is_refused(changed: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(changed))):
         Origin.model_validate(changed)

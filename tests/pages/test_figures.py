@@ -1,4 +1,4 @@
-"""The figures: whole SVG, every system and wording named, the same bytes each time."""
+"""The figures: valid SVG that names every system and wording; the same bytes on every run."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -30,19 +30,19 @@ def templates() -> str:
 
 def texts_of(svg: str) -> list[str]:
     return [
-        "".join(each.itertext())
-        for each in ElementTree.fromstring(svg).iter()
-        if "text" in each.tag
+        "".join(element.itertext())
+        for element in ElementTree.fromstring(svg).iter()
+        if "text" in element.tag
     ]
 
 
 def marks(svg: str, role: str) -> int:
-    """How many marks of a kind say what they stand for, as they do for screen readers."""
+    """The number of marks with this role description, which screen readers use."""
     return len(re.findall(rf'aria-roledescription="{role}"', svg))
 
 
 @pytest.mark.parametrize("draw", [reliability, templates])
-def test_a_figure_is_the_same_bytes_each_time(draw: Callable[[], str]) -> None:
+def test_a_figure_has_the_same_bytes_on_every_run(draw: Callable[[], str]) -> None:
     assert draw() == draw()
 
 

@@ -1,4 +1,4 @@
-"""The ten instructions' page: what a model said is shown as text, each check as passed or failed."""
+"""The ten instructions' page: answers are shown as text, each check as passed or failed."""
 
 import json
 
@@ -30,7 +30,9 @@ def test_each_check_is_named_as_passed_or_failed_and_answers_that_pass_all_are_c
     assert "| followed | 0 of 1 | 1 of 1 |" in text
 
 
-def test_the_page_says_that_few_cannot_rank_models_and_gives_the_interval_of_the_others() -> None:
+def test_the_page_states_that_few_cannot_rank_models_and_shows_the_interval_of_the_further_ones() -> (
+    None
+):
     text = ten_markdown(TEN, HUNDRED, 4)
     assert text.startswith("# 1 instructions that no training row contains\n")
     assert "Instructions on this page: 1, too few to rank models." in text

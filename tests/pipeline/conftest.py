@@ -1,4 +1,4 @@
-"""The toy study, run once by DVC for all workers: its stages, its systems, and copies to change."""
+"""The toy study, run once by DVC for all workers: names of stages and systems, copies to change."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ TRAIN = TUNE | {"train_encoder"}
 ALL = {"prepare", "instructify", "mix", "preflight", "base_model", "encoder"}
 ALL |= TRAIN | EVALUATE | {"probe", "baselines", "compare"}
 MODELS = [name.removeprefix("evaluate@") for name in sorted(EVALUATE)]
-CLASSIFIERS = [  # systems that read no prompt, or answer with a label alone
+CLASSIFIERS = [  # systems without prompts or free answers
     *("encoder_fine_tuned", "original_probe"),
     *("majority", "tfidf_logistic", "vader_lexicon"),
 ]
@@ -34,12 +34,12 @@ def dvc(run_in: Command, folder: Path, *arguments: str) -> str:
 
 
 def stages_run(run_in: Command, folder: Path) -> set[str]:
-    """Run `dvc repro`, return the stages whose command was really run."""
+    """Run `dvc repro` and return the stages whose commands ran."""
     return stages_named(dvc(run_in, folder, "repro"))
 
 
 def stages_named(printed: str) -> set[str]:
-    """The stages that `dvc repro` ran, by what it printed."""
+    """The stages that `dvc repro` ran, from its output."""
     return set(re.findall(r"^Running stage '(.+)':$", printed, re.MULTILINE))
 
 
@@ -51,9 +51,9 @@ def finished(
     forked_repro: Command,
     no_network: tuple[str, ...],
 ) -> Path:
-    """The toy study, run once, without a network where possible, and committed. No test changes it.
+    """The toy study, run once (without a network if possible) and committed. No test changes it.
 
-    `test_it_gives_the_same_bytes_in_other_surroundings` runs it with a process per stage.
+    `test_it_gives_the_same_bytes_in_other_surroundings` runs it with one process per stage.
     """
 
     def build(folder: Path) -> None:
@@ -72,7 +72,7 @@ def workspace(finished: Path, tmp_path: Path) -> Path:
 
 
 def answers_in(adapter: Path) -> None:
-    """The adapter loads with its base and tokenizer, and generates a token."""
+    """Check that the adapter loads with base and tokenizer, and generates a token."""
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""Other machines and experiments: a remote, settings that differ, further training seeds."""
+"""Other machines and experiments: a remote, settings that differ, additional training seeds."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.faults
-def test_models_come_from_a_remote_and_answer_at_once(
+def test_models_come_from_a_remote_and_need_no_run(
     workspace: Path, run_in: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote = ("remote", "add", "--local", "--default", "folder", str(tmp_path / "remote"))
@@ -41,7 +41,7 @@ def test_models_come_from_a_remote_and_answer_at_once(
 def test_a_change_of_the_profile_is_a_difference(workspace: Path, run_in: Command) -> None:
     profile = workspace / "profiles/pocket.yaml"
     text = profile.read_text(encoding="utf-8")
-    assert "    label_values:\n      0: negative" in text  # which DVC cannot read by sections
+    assert "    label_values:\n      0: negative" in text  # DVC cannot read such a file by sections
     changed = text.replace("learning_rate: 0.0015", "learning_rate: 0.25")
     profile.write_text(changed, encoding="utf-8")
     params = run_in(workspace, "python", "-m", "dvc", "params", "diff")
@@ -63,7 +63,7 @@ def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -
         "narrow": "0.9",
     }
 
-    # DVC lists the headline alone, which holds no interval.
+    # DVC lists only the headline, which contains no interval.
     metrics = json.loads(dvc(run_in, workspace, "metrics", "show", "--json"))
     (files,) = (revision["data"] for revision in metrics.values())
     assert files.keys() == {"metrics/headline.json"}
@@ -83,7 +83,7 @@ def test_an_experiment_is_shown_and_compared(workspace: Path, run_in: Command) -
     assert max(map(len, comparison.splitlines())) <= 100
     assert re.search(r"narrow +0\.9 ", comparison)
     assert re.search(r"main +0\.95 ", comparison)
-    assert "learning_rate" not in comparison  # it does not differ
+    assert "learning_rate" not in comparison  # equal in all runs
     accuracy = _json(workspace / "metrics/evaluate/mixed_fine_tuned.json")["accuracy"]
     assert comparison.count(f"{accuracy:.3f}") >= 3
 
@@ -120,7 +120,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.faults
-def test_replicates_train_under_further_seeds_and_enter_the_report(
+def test_replicates_train_with_more_seeds_and_are_in_the_report(
     workspace: Path, run_in: Command
 ) -> None:
     report = workspace / "reports/results.md"
@@ -138,13 +138,13 @@ def test_replicates_train_under_further_seeds_and_enter_the_report(
     text = report.read_text(encoding="utf-8")
     assert "| seed 42 | seed 43 | mean | standard deviation |" in text
     assert "The tuned models, trained under 2 seeds" in text
-    # The study's own models stay as they were, and only compare has run again.
+    # The study's models do not change; only compare ran again.
     changed = run_in(workspace, "git", "status", "--short").stdout.split()
     assert {name for name in changed if "/" in name or "." in name} == {
         "data/replicates/predictions.parquet",
         "dvc.lock",
     }
-    assert "collected before" in run_in(workspace, *command, PYTHONPATH="stages").stdout
+    assert "already done" in run_in(workspace, *command, PYTHONPATH="stages").stdout
 
 
 def test_replicates_of_another_recipe_are_left_out(workspace: Path, run_in: Command) -> None:

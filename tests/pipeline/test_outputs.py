@@ -1,4 +1,4 @@
-"""What the whole pipeline leaves at toy size: tables, metrics, reports, charts, models, the same bytes."""
+"""The outputs of the whole pipeline at toy size: tables, metrics, reports, charts, models, equal bytes."""
 
 import hashlib
 import json
@@ -34,9 +34,7 @@ def test_it_needs_no_network(finished: Path, no_network: tuple[str, ...]) -> Non
     assert (finished / "reports/summary.txt").is_file()  # see `finished`; tests/test_no_network.py
 
 
-def test_nothing_that_a_stage_writes_is_left_for_git_to_find(
-    finished: Path, run_in: Command
-) -> None:
+def test_git_ignores_the_outputs_of_stages(finished: Path, run_in: Command) -> None:
     assert run_in(finished, "git", "status", "--short").stdout == ""
     tracked = run_in(finished, "git", "ls-files").stdout.split()
     stored = ("models/", "predictions/", "curves/", "reports/", "logs/", "data/prepared/")
@@ -52,9 +50,9 @@ def test_it_gives_the_same_bytes_in_other_surroundings(
     tmp_path: Path,
     threads_change_bits: bool,
 ) -> None:
-    """Another folder, home, locale, time zone, hash seed and umask, and other settings of arithmetic.
+    """Another folder, home, locale, time zone, hash seed, umask and other arithmetic settings.
 
-    Two threads for one as well, where the processor keeps its bits then: AMD's does not.
+    Also two threads instead of one, if they do not change this processor's bits (they do on AMD).
     """
     folder = tmp_path / "andere Wörter" / "study"
     toy_study(folder)
@@ -70,11 +68,11 @@ def test_it_gives_the_same_bytes_in_other_surroundings(
         "OPENBLAS_CORETYPE": "Sandybridge",
         "OMP_NUM_THREADS": "1" if threads_change_bits else "2",
     }
-    was = os.umask(0o027)
+    previous = os.umask(0o027)
     try:
         run_in(folder, "python", "-m", "dvc", "repro", **surroundings)
     finally:
-        os.umask(was)
+        os.umask(previous)
     assert (folder / "dvc.lock").read_text() == (finished / "dvc.lock").read_text()
 
 
@@ -104,8 +102,8 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
         contract[f"predictions/{system}/tokens.parquet"] = answers.TOKENS
     contract["predictions/original_pretrained/states.parquet"] = answers.STATES
     contract["data/replicates/predictions.parquet"] = REPLICATES
-    found = {str(path.relative_to(finished)) for path in finished.glob("*/**/*.parquet")}
-    assert {path for path in found if not path.startswith(".dvc/")} == set(contract)
+    tables = {str(path.relative_to(finished)) for path in finished.glob("*/**/*.parquet")}
+    assert {path for path in tables if not path.startswith(".dvc/")} == set(contract)
     for path, schema in contract.items():
         assert pq.read_schema(finished / path).equals(schema), path
     for system in (*MODELS, *CLASSIFIERS):
@@ -133,8 +131,8 @@ def test_metrics_of_every_system(finished: Path, system: str) -> None:
 
 def test_metrics_of_the_other_stages(finished: Path) -> None:
     metrics = finished / "metrics"
-    told = {"labelled", "general", "tasks", "labels", "contradictions"}
-    assert _json(metrics / "prepare.json").keys() == told | {"n_test", "smallest_difference"}
+    expected = {"labelled", "general", "tasks", "labels", "contradictions"}
+    assert _json(metrics / "prepare.json").keys() == expected | {"n_test", "smallest_difference"}
     compared = _json(metrics / "compare.json")
     assert compared["systems"].keys() == {*MODELS, *CLASSIFIERS}
     assert len(compared["pairs"]) == 36
@@ -156,7 +154,7 @@ def test_metrics_of_the_other_stages(finished: Path) -> None:
     assert len(curve) == 1 + account["steps"]
 
 
-def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None:
+def test_the_report_cards_and_logs(finished: Path) -> None:
     summary = (finished / "reports/summary.txt").read_text(encoding="utf-8")
     table = (finished / "reports/results.md").read_text(encoding="utf-8")
     for system in (*MODELS, *CLASSIFIERS):
@@ -179,7 +177,7 @@ def test_the_report_and_the_figures_of_clock_and_machine(finished: Path) -> None
 
 
 class Page(HTMLParser):
-    """What a page of `dvc plots` asks for, and its scripts."""
+    """The addresses that a page of `dvc plots` refers to, and its scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -208,11 +206,13 @@ def test_charts_are_drawn_without_a_network(
     assert page.addresses == []
     assert "window.vegaEmbed=" in page.scripts[0]
     charts = [re.search(r"var spec = (\{.*\});\n", script) for script in page.scripts[1:]]
-    assert len(charts) == 2 + len(MODELS) + len(CLASSIFIERS)  # losses and accuracies before them
+    assert len(charts) == 2 + len(MODELS) + len(
+        CLASSIFIERS
+    )  # two charts of losses and accuracies come first
     for chart in charts:
         assert chart
         drawn = vl_convert.vegalite_to_svg(json.loads(chart[1]), vl_version=VEGA_LITE)
-        assert "aria-roledescription" in drawn  # a mark, of a line or a cell
+        assert "aria-roledescription" in drawn  # the chart contains a mark
     for system in (*MODELS, *CLASSIFIERS):
         assert f"predictions/{system}/confusion.csv" in text
     assert "Loss on answers" in text
@@ -231,7 +231,7 @@ def test_every_model_loads_and_answers(finished: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def by_hand(finished: Path, run_in: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a training run as a plain script, without DVC."""
+    """A folder where a training ran as a plain script, without DVC."""
     folder = tmp_path_factory.mktemp("by-hand")
     for name in ("data/instructions", "models/base", "stages", "profiles"):
         shutil.copytree(finished / name, folder / name)

@@ -1,4 +1,4 @@
-"""One-line edits of the toy study, and exactly the stages that each makes DVC rerun."""
+"""One-line edits of the toy study, and exactly the stages that DVC reruns after each edit."""
 
 import shutil
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from .conftest import ALL, ANSWER, EVALUATE, TRAIN, TUNE, Command, stages_run
 
 @pytest.fixture(scope="module")
 def status(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., set[str]]:
-    """In a copy, replace `old` by `new` in a file, return the stages that DVC calls changed, and undo it.
+    """Replace `old` with `new` in a file of a copy, return the stages that DVC reports as changed, undo.
 
-    A file that does not exist is empty before.
+    A missing file counts as empty.
     """
     from dvc.repo import Repo
 
@@ -50,11 +50,11 @@ ORDER = (
     "baselines",
     "compare",
 )
-COMMENT = ("", "# a comment\n")  # put at the file's beginning
+COMMENT = ("", "# a comment\n")  # inserted at the beginning of a file
 FETCH = {"prepare", "preflight", "base_model", "encoder"}
-FETCH |= {"compare"}  # names the origin of every source
-# name: file, old text, new text, the stages that are changed. What comes after these stages reruns
-# too, where their results differ.
+FETCH |= {"compare"}  # it names the origin of every source
+# {name: (file, old text, new text, changed stages)}. Later stages rerun only if the results of these
+# stages differ.
 CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     # settings of the study
     "nothing": ("params.yaml", "\nseed: 42", "\nseed: 42", set()),
@@ -122,7 +122,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
         *(POCKET, "evaluate:\n  batch_size: ", "evaluate:\n  batch_size: 1"),
         ANSWER,
     ),
-    # rows and words
+    # rows and templates
     "a row": ("data/raw/tweets.csv", "Tweet 7:", "Tweet seven:", {"prepare"}),
     "a general instruction": (
         *("data/raw/general_instructions.jsonl", '"output": "', '"output": "Well, '),
@@ -185,7 +185,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
 
 
 def in_words(stages: set[str]) -> str:
-    """The stages as the README's table names them."""
+    """The stages in the words of the README's table."""
     groups = {
         "every training": TRAIN,
         "every adapter's training": TUNE,

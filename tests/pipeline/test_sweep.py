@@ -1,4 +1,4 @@
-"""Three queued experiments of two workers: a sweep over the mixing share."""
+"""A sweep over the mixing share: three queued experiments on two workers."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture(scope="module")
 def sweep(finished: Path, run_in: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the study after three queued experiments of two workers. No test changes it.
+    """A copy of the study after three queued experiments on two workers. No test changes it.
 
-    Two mix other shares of general instructions; the third gives two settings that exclude each other.
+    Two use different shares of general instructions; the third has two settings that exclude each other.
     """
     folder = Path(
         shutil.copytree(finished, tmp_path_factory.mktemp("sweep") / "study", symlinks=True)
@@ -35,14 +35,14 @@ def sweep(finished: Path, run_in: Command, tmp_path_factory: pytest.TempPathFact
     dvc(run_in, folder, *queue, "wrong", "-S", "mix.general_share=0.4")
     start = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
     try:
-        # The workers hold the pipe of its output until they end, some seconds after the last one.
+        # The workers keep the output pipe open until they end, some seconds after the last experiment.
         subprocess.run(start, cwd=folder, capture_output=True, check=True, timeout=500)
     finally:
         dvc(run_in, folder, "queue", "stop", "--kill")
     return folder
 
 
-def test_a_sweep_over_the_mixing_share_is_shown_with_its_figures(
+def test_a_sweep_over_the_mixing_share_is_shown_with_its_numbers(
     sweep: Path, run_in: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(sweep)
@@ -58,26 +58,26 @@ def test_a_sweep_over_the_mixing_share_is_shown_with_its_figures(
         "high": ["success", "null", "0.6"],
         "wrong": ["failed", "12", "0.4"],
     }
-    # The tuned systems' accuracies come first, unless the original's differs, which no mix changes.
+    # The tuned systems' accuracies come first: no mix changes the original's accuracy.
     tuned = [system.name for system in systems_of("sentiment").tuned]
     for name in ("main", "low", "high"):
         numbers = list(map(float, rows[name][3:]))
-        for place, system in enumerate(tuned):
+        for index, system in enumerate(tuned):
             accuracy = _of(name, f"evaluate/{system}")["accuracy"]
             forgotten = _of(name, "compare")["systems"][system]["forgotten"]
-            assert numbers[place] == pytest.approx(accuracy, abs=0.00051)
-            assert numbers[len(tuned) + place] == pytest.approx(forgotten, abs=0.0051)
+            assert numbers[index] == pytest.approx(accuracy, abs=0.00051)
+            assert numbers[len(tuned) + index] == pytest.approx(forgotten, abs=0.0051)
     assert "in all runs: acc original" in text
     assert set(rows["wrong"][3:]) == {"-"}
     assert _of("low", "train_mixed")["rows"] == 24 + 6
     assert _of("high", "train_mixed")["rows"] == 24 + 36
 
 
-def test_a_failed_experiment_says_why(sweep: Path, run_in: Command) -> None:
+def test_a_failed_experiment_reports_the_reason(sweep: Path, run_in: Command) -> None:
     assert "error: params.yaml: mix: set either" in dvc(run_in, sweep, "queue", "logs", "wrong")
 
 
-def test_an_experiment_is_applied_with_all_that_it_made(
+def test_an_experiment_is_applied_with_all_its_outputs(
     sweep: Path, run_in: Command, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(sweep, tmp_path / "study", symlinks=True))
@@ -100,7 +100,7 @@ def test_differences_are_readable(sweep: Path, run_in: Command) -> None:
 
 
 def _of(revision: str, metrics: str) -> dict[str, Any]:
-    """A metrics file of the working directory's study as an experiment or a commit has it."""
+    """A metrics file from an experiment or a commit of the study in the working directory."""
     content: dict[str, Any] = json.loads(dvc_api.read(f"metrics/{metrics}.json", rev=revision))
     return content
 

@@ -1,4 +1,4 @@
-"""A small study with one larger file, and remotes of every kind, each a real server on loopback."""
+"""A small study with one larger file, and remotes of every kind on real loopback servers."""
 
 import importlib
 import json
@@ -27,10 +27,10 @@ from webdav import WebDAV
 
 REPO = Path(__file__).resolve().parents[2]
 KINDS = ("folder", "s3", "ssh", "webdav")
-LARGE = 8 << 20  # bytes: more than lies in the buffers of a connection
+LARGE = 8 << 20  # bytes; more than the buffers of a connection hold
 WEIGHTS = f"import random\nopen('weights', 'wb').write(random.Random(1).randbytes({LARGE}))\n"
 
-# A directory, with one file twice and one in a folder, and two files: stages that take no time.
+# Fast stages. Outputs: a directory (two equal files, one more file) and two single files.
 STAGES: dict[str, dict[str, Any]] = {
     "rows": {
         "cmd": [
@@ -51,7 +51,7 @@ STAGES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Access:
-    """What a person says and has: URL, endpoint, environment, and what her commands run within."""
+    """How a user reaches a remote: URL, endpoint, environment, and a command that wraps hers (`within`)."""
 
     url: str
     endpoint: str = ""
@@ -61,20 +61,20 @@ class Access:
 
 @dataclass
 class Place:
-    """A remote: who may write, who may only read, who neither, and where none is; and its storage."""
+    """A remote with its storage: access to write, to read only, without rights, and at a dead address."""
 
     writer: Access
     reader: Access
-    stranger: Access | None  # a folder knows none
+    stranger: Access | None  # None for a folder
     dead: Access
-    objects: Callable[[], dict[str, bytes]]  # past the server, as is
-    put: Callable[[str, bytes | None], None]  # an object; None removes it
+    objects: Callable[[], dict[str, bytes]]  # read from the storage, not through the server
+    put: Callable[[str, bytes | None], None]  # write an object; None removes it
     proxy: Proxy | None = None
 
 
 @dataclass
 class Machine:
-    """A clone of the study, with a home of its own."""
+    """A clone of the study with its own home folder."""
 
     study: Path
     home: Path
@@ -84,7 +84,7 @@ class Machine:
         return {**os.environ, "PYTHONPATH": str(REPO / "stages"), **own, **access.environment}
 
     def start(self, access: Access, *command: str, **more: str) -> subprocess.Popen[str]:
-        """Start one of `scripts/`, or `dvc`, here, in a process of its own."""
+        """Start a script of `scripts/`, or `dvc`, on this machine in a new process."""
         program, *arguments = command
         words = ["-m", "dvc"] if program == "dvc" else [str(REPO / f"scripts/{program}.py")]
         return subprocess.Popen(
@@ -98,26 +98,25 @@ class Machine:
         )
 
     def run(self, access: Access, *command: str, **more: str) -> tuple[int, str]:
-        """The exit code and all that was said."""
+        """The exit code and the whole output."""
         process = self.start(access, *command, **more)
-        said, _ = process.communicate(timeout=120)
-        return process.returncode, said
+        output, _ = process.communicate(timeout=120)
+        return process.returncode, output
 
     def name(self, path: str) -> str:
-        """The object that `dvc.lock` names for an output."""
+        """The name of the object for an output, from `dvc.lock`."""
         return next(out["md5"] for out in self._outs() if out["path"] == path)
 
     def locked(self) -> dict[str, bytes]:
-        """Every object that `dvc.lock` names, out of the cache."""
-        found: dict[str, bytes] = {}
+        """Every object that `dvc.lock` names, from the cache."""
+        objects: dict[str, bytes] = {}
         for out in self._outs():
             if out["path"] != "rows.json":  # in git
-                found[out["md5"]] = self.object(out["md5"]).read_bytes()
-        for listed in [found[name] for name in found if name.endswith(".dir")]:
-            found |= {
-                each["md5"]: self.object(each["md5"]).read_bytes() for each in json.loads(listed)
-            }
-        return found
+                objects[out["md5"]] = self.object(out["md5"]).read_bytes()
+        for listing in [objects[name] for name in objects if name.endswith(".dir")]:
+            names = [entry["md5"] for entry in json.loads(listing)]
+            objects |= {name: self.object(name).read_bytes() for name in names}
+        return objects
 
     def cached(self) -> dict[str, bytes]:
         return objects_in(self.study / ".dvc/cache/files/md5")
@@ -131,9 +130,9 @@ class Machine:
 
 
 def objects_in(folder: Path) -> dict[str, bytes]:
-    """Objects by name; what a killed transfer left beside them has another kind of name."""
-    found = [path for path in folder.glob("??/*") if path.suffix != ".tmp"]
-    return {path.parent.name + path.name: path.read_bytes() for path in found}
+    """{object name: content}; `.tmp` files of a killed transfer are skipped."""
+    paths = [path for path in folder.glob("??/*") if path.suffix != ".tmp"]
+    return {path.parent.name + path.name: path.read_bytes() for path in paths}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -185,7 +184,7 @@ def machine(study: Path, tmp_path: Path) -> Machine:
 def clone(
     tmp_path: Path, run_in: Callable[..., subprocess.CompletedProcess[str]]
 ) -> Callable[[Machine], Machine]:
-    """Commit the machine's study and clone it onto another, which has no cache."""
+    """Commit the machine's study and clone it onto a machine without a cache."""
 
     def clone(machine: Machine) -> Machine:
         run_in(machine.study, "git", "add", "--all")
@@ -193,7 +192,7 @@ def clone(
         other = Machine(tmp_path / "clone", tmp_path / "clone-home")
         run_in(tmp_path, "git", "clone", "--quiet", str(machine.study), str(other.study))
         local = machine.study / ".dvc/config.local"
-        if local.exists():  # which git does not carry: a person brings her own
+        if local.exists():  # not in git: each user has her own
             shutil.copyfile(local, other.study / ".dvc/config.local")
         return other
 
@@ -202,10 +201,10 @@ def clone(
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
-    """Call one of `scripts/` in this process: what it prints, its error in the last line."""
+    """Call a script of `scripts/` in this process; return its output, with an error as the last line."""
 
     def call(machine: Machine, access: Access, script: str, *arguments: str) -> str:
-        fsspec.AbstractFileSystem.clear_instance_cache()  # connections with other people's keys
+        fsspec.AbstractFileSystem.clear_instance_cache()  # they hold connections with other keys
         main = importlib.import_module(script).main
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(machine.study)
@@ -224,7 +223,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def set_up(call: Callable[..., str]) -> Callable[[Machine, Access], str]:
-    """`make remote` with what a person says; what it prints."""
+    """Run `make remote` with this access; return its output."""
 
     def set_up(machine: Machine, access: Access) -> str:
         endpoint = ("--endpoint", access.endpoint) if access.endpoint else ()
@@ -235,10 +234,10 @@ def set_up(call: Callable[..., str]) -> Callable[[Machine, Access], str]:
 
 @pytest.fixture
 def fill(set_up: Callable[[Machine, Access], str]) -> Callable[[Machine, Place], None]:
-    """Set a remote up and lay into its storage what a push sends."""
+    """Set up a remote and write the objects of a push into its storage."""
 
     def fill(machine: Machine, place: Place) -> None:
-        assert "it answers" in set_up(machine, place.writer)
+        assert "the remote answers" in set_up(machine, place.writer)
         for name, content in machine.locked().items():
             place.put(name, content)
 
@@ -256,7 +255,7 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture
 def place(request: Any, tmp_path: Path) -> Iterator[Place]:
-    """A remote of the kind that the test is called with."""
+    """A remote of the kind in the test's parameter."""
     makers = {"folder": _folder, "s3": _s3, "ssh": _ssh, "asyncssh": _ssh, "webdav": _webdav}
     with ExitStack() as stack:
         yield makers[request.param](request, tmp_path, stack)
@@ -275,7 +274,7 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 def _folder(request: Any, tmp_path: Path, stack: ExitStack) -> Place:
     folder = tmp_path / "shared"
-    # Permissions stop no root, so that the folder is mounted read-only, for one command alone.
+    # Permissions do not stop root, so the folder is mounted read-only for one command.
     mount = f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder}"
     within = ("unshare", "--map-root-user", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh")
     return Place(
@@ -294,8 +293,8 @@ def _s3(request: Any, tmp_path: Path, stack: ExitStack) -> Place:
     root = f"{tmp_path.name}/files/md5/"
 
     def objects() -> dict[str, bytes]:
-        found = server.objects(root)
-        return {key.removeprefix(root).replace("/", ""): found[key] for key in found}
+        stored = server.objects(root)
+        return {key.removeprefix(root).replace("/", ""): stored[key] for key in stored}
 
     def put(name: str, content: bytes | None) -> None:
         server.put(f"{root}{name[:2]}/{name[2:]}", content)

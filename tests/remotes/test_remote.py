@@ -1,4 +1,4 @@
-"""make remote: what stands where, secrets above all; dead and refusing remotes are told in one line."""
+"""make remote: which file holds which setting, above all secrets; dead and refusing remotes in one line."""
 
 import socket
 import subprocess
@@ -27,7 +27,7 @@ def repository(
     run_in: Callable[..., subprocess.CompletedProcess[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """An empty DVC repository, which is the working directory."""
+    """An empty DVC repository as the working directory."""
     folder = tmp_path / "study"
     folder.mkdir()
     run_in(folder, "git", "init", "--quiet")
@@ -40,7 +40,7 @@ def repository(
 
 @pytest.fixture
 def say(repository: Path, call: Callable[..., str], tmp_path: Path) -> Say:
-    """`make remote` in the repository."""
+    """Run `make remote` in the repository."""
     machine = Machine(repository, tmp_path / "home")
     return lambda *arguments: call(machine, Access(""), "remote", *arguments)
 
@@ -89,7 +89,7 @@ SECTION = "'remote \"shared\"'"
         ),
     ],
 )
-def test_what_git_keeps_names_no_user_and_no_password(
+def test_files_in_git_contain_no_user_and_no_password(
     repository: Path,
     say: Say,
     arguments: list[str],
@@ -99,7 +99,7 @@ def test_what_git_keeps_names_no_user_and_no_password(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "of-the-environment")
-    said = say(*arguments)
+    output = say(*arguments)
     assert _config(repository / ".dvc/config") == {
         "core": {"remote": "shared"},
         SECTION: {"verify": "true", **public},
@@ -110,25 +110,25 @@ def test_what_git_keeps_names_no_user_and_no_password(
         assert local.stat().st_mode & 0o777 == 0o600
         ignored = subprocess.run(["git", "check-ignore", "-q", str(local)], cwd=repository)
         assert ignored.returncode == 0
-        assert f"{' and '.join(secret)} stand in .dvc/config.local" in said
-    assert "0rd" not in said
-    assert f"error: the remote {public['url']} cannot be reached: " in said  # it is dead
+        assert f"{' and '.join(secret)} are in .dvc/config.local" in output
+    assert "0rd" not in output
+    assert f"error: the remote {public['url']} cannot be reached: " in output  # the address is dead
 
 
 def test_another_remote_replaces_the_one_before_with_its_secrets(
     repository: Path, say: Say, tmp_path: Path
 ) -> None:
     say(f"webdav://me:secret@{DEAD}/study")
-    said = say("../folder")
-    assert said.splitlines()[-1].startswith("it answers")
-    wanted = {"core": {"remote": "shared"}, SECTION: {"url": "../../folder", "verify": "true"}}
-    assert _config(repository / ".dvc/config") == wanted
+    output = say("../folder")
+    assert output.splitlines()[-1].startswith("the remote answers")
+    expected = {"core": {"remote": "shared"}, SECTION: {"url": "../../folder", "verify": "true"}}
+    assert _config(repository / ".dvc/config") == expected
     assert _config(repository / ".dvc/config.local") == {}
-    assert say("../folder") == said
-    assert _config(repository / ".dvc/config") == wanted
+    assert say("../folder") == output
+    assert _config(repository / ".dvc/config") == expected
 
 
-def test_what_else_is_configured_stays(
+def test_other_settings_stay(
     repository: Path, say: Say, run_in: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     run_in(repository, "python", "-m", "dvc", "remote", "add", "mine", "s3://of-mine")
@@ -139,28 +139,28 @@ def test_what_else_is_configured_stays(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["gs://models"], "gs://models is no remote that `make remote` sets up"),
-        (["ftp://me:secret@host/x"], "ftp://host/x is no remote that `make remote` sets up"),
+        (["gs://models"], "gs://models: `make remote` supports s3://, ssh://"),
+        (["ftp://me:secret@host/x"], "ftp://host/x: `make remote` supports s3://, ssh://"),
         (["s3:///study"], "s3:///study names no bucket"),
         (["ssh://me@/study"], "ssh:///study names no host"),
-        (["../folder", "--endpoint", "http://a"], "ENDPOINT is the address of an S3 server alone"),
+        (["../folder", "--endpoint", "http://a"], "ENDPOINT must be the address of an S3 server"),
         (
             ["s3://models", "--endpoint", "http://me:secret@a"],
-            "ENDPOINT is the address of an S3 server alone, without user and password",
+            "ENDPOINT must be the address of an S3 server, without user and password",
         ),
         ([""], "make remote URL="),
     ],
 )
-def test_what_cannot_be_set_up_changes_nothing(
-    repository: Path, say: Say, arguments: list[str], said: str
+def test_an_invalid_remote_changes_nothing(
+    repository: Path, say: Say, arguments: list[str], message: str
 ) -> None:
     before = (repository / ".dvc/config").read_bytes()
-    told = say(*arguments)
-    assert told.startswith("error: ")
-    assert said in told
-    assert "secret" not in told
+    output = say(*arguments)
+    assert output.startswith("error: ")
+    assert message in output
+    assert "secret" not in output
     assert (repository / ".dvc/config").read_bytes() == before
     assert not (repository / ".dvc/config.local").exists()
 
@@ -172,55 +172,62 @@ COMMANDS = (("transfer", "pull"), ("check_remote",), ("transfer", "push"))
 
 
 @pytest.mark.parametrize("place", ["s3", "ssh", "webdav"], indirect=True)
-def test_a_dead_server_is_told_in_one_line(
+def test_a_dead_server_is_reported_in_one_line(
     repository: Path, place: Place, set_up: SetUp, call: Callable[..., str], tmp_path: Path
 ) -> None:
     machine = Machine(repository, tmp_path / "home")
-    said = set_up(machine, place.dead).splitlines()[-1]
-    assert said.startswith(f"error: the remote {remote.plain(place.dead.url)} cannot be reached: ")
-    assert said.endswith("; see that it runs and that its address in .dvc/config is right")
+    output = set_up(machine, place.dead).splitlines()[-1]
+    assert output.startswith(
+        f"error: the remote {remote.plain(place.dead.url)} cannot be reached: "
+    )
+    assert output.endswith("; check that it runs and that its address in .dvc/config is right")
     for command in COMMANDS:
-        assert call(machine, place.dead, *command) == f"{said}\n"
-    assert machine.run(place.dead, "transfer", "push") == (1, f"{said}\n")  # within its time, too
+        assert call(machine, place.dead, *command) == f"{output}\n"
+    assert machine.run(place.dead, "transfer", "push") == (
+        1,
+        f"{output}\n",
+    )  # as a process, too
 
 
 @pytest.mark.parametrize("place", ["folder"], indirect=True)
-def test_a_folder_that_is_not_there_is_told(
+def test_a_missing_folder_is_reported(
     repository: Path, place: Place, set_up: SetUp, call: Callable[..., str], tmp_path: Path
 ) -> None:
     machine = Machine(repository, tmp_path / "home")
     set_up(machine, place.dead)
     for command in (("transfer", "pull"), ("check_remote",)):
-        said = call(machine, place.dead, *command)
-        assert said.startswith(f"error: the remote {place.dead.url} is empty or not there: ")
+        output = call(machine, place.dead, *command)
+        assert output.startswith(f"error: the remote {place.dead.url} is empty or does not exist: ")
 
 
 @pytest.mark.parametrize("place", ["s3", "ssh", "asyncssh", "webdav"], indirect=True)
-def test_wrong_credentials_are_told_in_one_line(
+def test_wrong_credentials_are_reported_in_one_line(
     repository: Path, place: Place, set_up: SetUp, call: Callable[..., str], tmp_path: Path
 ) -> None:
     assert place.stranger
     machine = Machine(repository, tmp_path / "home")
-    said = set_up(machine, place.stranger).splitlines()[-1]
-    assert said.startswith(f"error: the remote {remote.plain(place.stranger.url)} refuses: ")
-    assert "; it goes by " in said
-    assert ".dvc/config.local" in said
-    assert "not-hers" not in said
+    output = set_up(machine, place.stranger).splitlines()[-1]
+    assert output.startswith(
+        f"error: the remote {remote.plain(place.stranger.url)} refuses access: "
+    )
+    assert "; credentials: " in output
+    assert ".dvc/config.local" in output
+    assert "not-hers" not in output
     for command in COMMANDS:
-        assert call(machine, place.stranger, *command) == f"{said}\n"
+        assert call(machine, place.stranger, *command) == f"{output}\n"
 
 
 @pytest.mark.parametrize("place", ["s3"], indirect=True)
-def test_no_credentials_are_told(
+def test_missing_credentials_are_reported(
     repository: Path, place: Place, set_up: SetUp, tmp_path: Path
 ) -> None:
     nobody = Access(place.writer.url, place.writer.endpoint)
-    said = set_up(Machine(repository, tmp_path / "home"), nobody)
-    assert " refuses: Unable to locate credentials; it goes by AWS_ACCESS_KEY_ID" in said
+    output = set_up(Machine(repository, tmp_path / "home"), nobody)
+    assert " refuses access: Unable to locate credentials; credentials: AWS_ACCESS_KEY_ID" in output
 
 
 @pytest.mark.parametrize("url", ["s3://models/study", "ssh://{}/study", "webdav://{}/study"])
-def test_a_server_that_never_answers_is_given_up(
+def test_a_server_that_never_answers_is_reported(
     say: Say, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setattr(remote, "ANSWER_SECONDS", 1.0)
@@ -229,29 +236,29 @@ def test_a_server_that_never_answers_is_given_up(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         endpoint = ["--endpoint", f"http://{address}"] if url.startswith("s3") else []
-        said = say(url.format(address), *endpoint)
-    assert "cannot be reached: no answer within 1 seconds; see that it runs" in said
+        output = say(url.format(address), *endpoint)
+    assert "cannot be reached: no answer within 1 seconds; check that it runs" in output
 
 
 @pytest.mark.parametrize("place", ["s3"], indirect=True)
-def test_a_bucket_that_is_not_there_is_told(
+def test_a_missing_bucket_is_reported(
     repository: Path, place: Place, set_up: SetUp, tmp_path: Path
 ) -> None:
     other = replace(place.writer, url="s3://no-such-models/study")
-    said = set_up(Machine(repository, tmp_path / "home"), other)
-    assert said.endswith("error: the remote s3://no-such-models/study: there is no such bucket\n")
+    output = set_up(Machine(repository, tmp_path / "home"), other)
+    assert output.endswith("error: the remote s3://no-such-models/study: there is no such bucket\n")
 
 
 @pytest.mark.parametrize("place", ["webdav"], indirect=True)
-def test_a_folder_that_webdav_lacks_is_told(
+def test_a_missing_webdav_folder_is_reported(
     repository: Path, place: Place, set_up: SetUp, tmp_path: Path
 ) -> None:
     other = replace(place.writer, url=place.writer.url.replace("/shared", "/other"))
-    said = set_up(Machine(repository, tmp_path / "home"), other)
-    assert said.endswith("/other is not there: make that folder on the server\n")
+    output = set_up(Machine(repository, tmp_path / "home"), other)
+    assert output.endswith("/other does not exist: create this folder on the server\n")
 
 
-def test_a_key_that_is_not_there_is_told(
+def test_a_missing_key_is_reported(
     say: Say, repository: Path, run_in: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     say(f"ssh://me@{DEAD}/study")
@@ -263,11 +270,11 @@ def test_a_key_that_is_not_there_is_told(
         remote.open_remote()
 
 
-def test_a_study_without_a_remote_is_told(
+def test_a_study_without_a_remote_is_reported(
     repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(StudyError, match="the study has no remote: `make remote URL="):
+    with pytest.raises(StudyError, match="the study has no remote; `make remote URL="):
         remote.open_remote()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(StudyError, match="this is no DVC repository"):
+    with pytest.raises(StudyError, match="not a DVC repository"):
         remote.open_remote()

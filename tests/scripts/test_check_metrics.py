@@ -1,4 +1,4 @@
-"""A run's metrics are held against the committed ones, with a stated tolerance."""
+"""A new run's metrics are compared with the committed metrics within stated tolerances."""
 
 import json
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_a_missing_file_is_named(folders: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize(("now", "lines"), [(5, 0), (3, 1), (None, 1)])
-def test_of_the_ten_instructions_two_may_turn_and_a_figure_that_is_gone_is_named(
+def test_two_of_the_ten_instructions_may_change_and_a_missing_metric_is_named(
     folders: tuple[Path, Path], now: int | None, lines: int
 ) -> None:
     for folder, followed in zip(folders, (6, now), strict=True):
@@ -136,7 +136,7 @@ def locks(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("stage", DATA)
-def test_other_bytes_of_data_are_a_difference(locks: tuple[Path, Path], stage: str) -> None:
+def test_different_bytes_of_data_are_a_difference(locks: tuple[Path, Path], stage: str) -> None:
     assert list(compare_data(*locks)) == []
     path = locks[1] / "dvc.lock"
     lock = yaml.safe_load(path.read_text())
@@ -146,14 +146,14 @@ def test_other_bytes_of_data_are_a_difference(locks: tuple[Path, Path], stage: s
 
 
 @pytest.mark.parametrize(
-    ("stage", "place", "differs"),
+    ("stage", "index", "differs"),
     [("train_mixed", 0, False), ("baselines", 1, False), ("baselines", 0, True)],
 )
-def test_other_bytes_of_a_model_are_none_but_of_label_noise(
-    locks: tuple[Path, Path], stage: str, place: int, differs: bool
+def test_different_bytes_of_label_noise_are_a_difference_but_not_of_a_model(
+    locks: tuple[Path, Path], stage: str, index: int, differs: bool
 ) -> None:
     path = locks[1] / "dvc.lock"
     lock = yaml.safe_load(path.read_text())
-    lock["stages"][stage]["outs"][place]["md5"] = "1" * 32
+    lock["stages"][stage]["outs"][index]["md5"] = "1" * 32
     path.write_text(yaml.safe_dump(lock))
     assert len(list(compare_data(*locks))) == differs

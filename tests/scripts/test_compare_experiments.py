@@ -1,4 +1,4 @@
-"""The table of experiments: which runs, the settings that differ and the headline, in any width."""
+"""The table of experiments: its runs, the settings that differ and the headline, at any width."""
 
 import io
 import json
@@ -35,7 +35,7 @@ HEADLINE = {
 def _entry(
     rev: str, name: str | None = None, accuracy: float = 0.9, **settings: Any
 ) -> dict[str, Any]:
-    """What DVC shows of a revision with a learning rate, in which the mixed model is so accurate."""
+    """What DVC shows of a revision; `accuracy` is the mixed model's, `settings` may contain `rate`."""
     rate = settings.pop("rate", 0.001)
     answers = {f"predictions/{system.name}": {"hash": f"of {system.name}"} for system in SYSTEMS}
     headline = {**HEADLINE, "mixed_acc": accuracy}
@@ -58,9 +58,9 @@ def _entry(
 
 
 def _below(*experiments: dict[str, Any], state: str | None = None) -> list[dict[str, Any]]:
-    """The workspace and its commit, and the experiments, in that state, below the commit."""
+    """The workspace, its commit, and below the commit the experiments in the given state."""
     executor = state and {"state": state, "name": "dvc-task"}
-    shown = [{"revs": [each], "executor": executor} for each in experiments]
+    shown = [{"revs": [entry], "executor": executor} for entry in experiments]
     return [_entry("workspace"), {**_entry("0" * 40, "main"), "experiments": shown}]
 
 
@@ -87,15 +87,15 @@ def _line(text: str, name: str) -> list[str]:
 # --- settings and numbers ---------------------------------------------------------------------
 
 
-def test_each_run_has_a_line_with_its_figures() -> None:
+def test_each_run_has_a_line_with_its_numbers() -> None:
     text = _printed(SHOWN)
     assert _line(text, "windy-oak") == ["windy-oak", "0.0005", "0.944", "0.875", "10.17", "0.00"]
     assert _line(text, "workspace")[-3] == _line(text, "main")[-3] == "0.900"
-    assert "why one failed" not in text
+    assert " failed:" not in text
     assert "No experiment" not in text
 
 
-def test_an_experiment_stands_below_the_commit_that_it_started_from() -> None:
+def test_an_experiment_is_listed_below_the_commit_that_it_started_from() -> None:
     older = {**_entry("2" * 40), "experiments": [{"revs": [_entry("3" * 40, "tall-elm")]}]}
     lines = [line.rstrip() for line in _printed([*SHOWN, older]).splitlines()]
     names = [line[:13].rstrip() for line in lines if line.endswith("0.00")]
@@ -118,7 +118,7 @@ def test_a_setting_inside_a_list_and_one_that_is_null_are_shown() -> None:
     assert "parts[1]." in text
 
 
-def test_a_number_that_is_the_same_in_all_runs_is_told_once_or_where_it_differs_by_run() -> None:
+def test_a_number_that_is_equal_in_all_runs_is_shown_once_and_otherwise_by_run() -> None:
     text = _printed(SHOWN)
     same = "acc original 0.646, macro sentiment 0.934, macro mixed 0.930, invalid sentiment 0.000"
     assert f"in all runs: {same}, " in text
@@ -170,8 +170,8 @@ def test_a_task_that_can_be_none_breaks_no_table(task: str | None) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "queued", "running"])
-def test_a_run_that_has_not_succeeded_shows_its_state_and_no_figures(state: str) -> None:
-    # DVC gives such a run the metrics of its commit.
+def test_a_run_that_has_not_succeeded_shows_its_state_and_no_numbers(state: str) -> None:
+    # DVC shows the commit's metrics for such a run.
     text = _printed(_below(_entry("1" * 40, "windy-oak", rate=0.0005), state=state))
     assert _line(text, "windy-oak") == ["windy-oak", state, "0.0005", *["-"] * 4]
     assert _line(text, "main")[1] == "success"
@@ -179,7 +179,7 @@ def test_a_run_that_has_not_succeeded_shows_its_state_and_no_figures(state: str)
     assert ("dvc queue start" in text) == (state == "queued")
 
 
-def test_a_run_without_the_last_stage_shows_no_figures_of_another() -> None:
+def test_a_run_without_the_last_stage_shows_no_numbers_of_another_run() -> None:
     other = _entry("1" * 40, "training-seed-43", 0.875)
     other["data"]["outs"]["predictions/mixed_fine_tuned"] = {"hash": "of other answers"}
     text = _printed(_below(other))
@@ -190,7 +190,7 @@ def test_a_run_without_the_last_stage_shows_no_figures_of_another() -> None:
     assert "-: `compare` has not run" not in _printed(SHOWN)
 
 
-def test_a_run_of_another_profile_shows_the_profile_alone() -> None:
+def test_a_run_with_another_profile_shows_only_the_profile() -> None:
     other = _entry("3" * 40, "large", profile="mistral-7b")
     profile = other["data"]["params"].pop("profiles/pocket.yaml")
     other["data"]["params"]["profiles/mistral-7b.yaml"] = profile
@@ -234,7 +234,7 @@ def test_it_fits_the_terminal_whatever_differs(width: int) -> None:
     shown = [default, *_below(other, state="success"), *_below(empty, state="failed")]
     tables = _printed(shown, width).partition("acc: ")[0]
     assert max(map(len, tables.splitlines())) <= width
-    # In two tables where needed: so wide that no number and no setting is cut or folded.
+    # Two tables if one would cut or fold a number or a setting.
     rows = [line.split() for line in tables.splitlines() if line.startswith("  unhandsome-firs")]
     first = ["unhandsome-firs", "success", *["0.125"] * 5, "0.0005"]
     numbers = ["0.610", "0.944", "0.900", "10.17", "0.00"]
@@ -268,9 +268,10 @@ PIPELINE = {
 
 @pytest.fixture(scope="module")
 def experiments(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A repository in which an experiment was applied and committed, and another one run after that.
+    """A repository with four experiments.
 
-    Another experiment changed a profile that is not in use; one waits in the queue.
+    "half" was applied and committed, and "quarter" ran after it. "lost" changed a profile that is not in
+    use. "later" waits in the queue.
     """
     folder = tmp_path_factory.mktemp("experiments")
     shutil.copytree(repo / "profiles", folder / "profiles")
@@ -303,9 +304,11 @@ def experiments(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def run(folder: Path, command: str) -> str:
-    done = subprocess.run(command.split(), cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    process = subprocess.run(
+        command.split(), cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, f"{command}:\n{process.stdout}\n{process.stderr}"
+    return process.stdout
 
 
 def commit(folder: Path, message: str) -> None:
@@ -319,7 +322,7 @@ def show(folder: Path, repo: Path, monkeypatch: pytest.MonkeyPatch, width: int) 
     return run(folder, f"{sys.executable} {repo}/scripts/compare_experiments.py")
 
 
-def test_experiments_stay_after_one_was_applied_and_committed(
+def test_experiments_stay_in_the_table_after_one_is_applied_and_committed(
     experiments: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = show(experiments, repo, monkeypatch, 100)
@@ -337,11 +340,11 @@ def test_experiments_stay_after_one_was_applied_and_committed(
     assert "No experiment" not in text
 
 
-def test_a_change_of_a_profile_that_is_not_in_use_is_said(
+def test_a_change_of_a_profile_that_is_not_in_use_is_reported(
     experiments: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = show(experiments, repo, monkeypatch, 200)
-    note = "changes profiles/laptop.yaml, which the run does not use: it uses profiles/pocket.yaml"
+    note = "changes profiles/laptop.yaml, but uses profiles/pocket.yaml"
     assert [line for line in text.splitlines() if " changes " in line] == [f"lost: {note}"]
 
 

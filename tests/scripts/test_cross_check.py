@@ -1,4 +1,4 @@
-"""The task that lm_eval is given, how its samples are read, and what counts as a difference."""
+"""The task file for lm_eval, how its samples are read, and what counts as a difference."""
 
 import json
 import sys
@@ -25,23 +25,23 @@ LABELS = ["negative", "positive"]
 SYSTEMS = systems_of("sentiment")
 NASTY = "{{ 7 * 7 }} {% x %} \"a\" 'b' </s> \\n\n\n5 \u2028\x85 - key: 'it' ☃"
 
-# What lm_eval leaves, from scores that a test gives: answers last row first, adds to every label of
-# a row what white space at the prompt's end costs, and writes numbers as texts.
+# A fake lm_eval with a test's scores. Like lm_eval it writes the last row first and numbers as text, and
+# adds the log-likelihood of the prompt's last white space to every label of a row.
 FAKE = """#!{python}
 import json, os, sys
 from pathlib import Path
 import yaml
 
-given = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+options = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 Path("seen.json").write_text(json.dumps([sys.argv, dict(os.environ)]))
 scores = json.loads(Path("scores.json").read_text())
 if isinstance(scores, str):
     sys.exit("much before it\\n" + scores)
-task = yaml.safe_load((Path(given["--include_path"]) / "cross_check.yaml").read_text())
+task = yaml.safe_load((Path(options["--include_path"]) / "cross_check.yaml").read_text())
 lines = Path(task["dataset_kwargs"]["data_files"]["test"]).read_text().splitlines()
 docs = [json.loads(line) for line in lines]
 right = [s.index(max(s)) == d["gold"] for d in docs for s in [scores[d["row_id"]]]]
-folder = Path(given["--output_path"]) / "models__base"
+folder = Path(options["--output_path"]) / "models__base"
 folder.mkdir(parents=True)
 results = {{"results": {{"cross_check": {{"acc,none": sum(right) / len(right)}}}}}}
 (folder / "results_2026.json").write_text(json.dumps(results))
@@ -59,7 +59,7 @@ def _row(name: str, scores: Sequence[float], prompt: str = "Is it good?\n") -> R
 
 @pytest.fixture(scope="session")
 def base(smollm2_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as far as the check itself reads it: the tokenizer."""
+    """A model folder with only the tokenizer: the check reads nothing else."""
     folder = tmp_path_factory.mktemp("base")
     smollm2_tokenizer.save_pretrained(folder)
     return folder
@@ -78,12 +78,12 @@ def checked(study: Path, base: Path) -> Path:
             "label": "negative",
             "template": "classify",
             "prompt": write_prompt("alpaca", "Negative or positive?", texts[name]),
-            "log_likelihoods": given,
-            "scored": LABELS[given.index(max(given))],
+            "log_likelihoods": row_scores,
+            "scored": LABELS[row_scores.index(max(row_scores))],
             "generated": "",
             "parsed": None,
         }
-        for name, given in scores.items()
+        for name, row_scores in scores.items()
     ]
     for system in ("original_pretrained", "mixed_fine_tuned"):
         path = study / f"predictions/{system}/labelled.parquet"
@@ -114,10 +114,10 @@ def test_a_rows_text_is_data_of_the_task_and_never_a_template(tmp_path: Path) ->
         cache_dir=str(tmp_path / "cache"),
         **task["dataset_kwargs"],
     )
-    columns = [task[f"doc_to_{what}"] for what in ("text", "choice", "target")]
-    assert set(columns) <= set(table.column_names)  # else lm_eval reads them as templates
-    found = [[row[column] for column in columns] for row in table]
-    assert found == [[row.prompt, LABELS, 1] for row in rows]
+    columns = [task[f"doc_to_{part}"] for part in ("text", "choice", "target")]
+    assert set(columns) <= set(table.column_names)  # lm_eval parses any other text as a template
+    loaded = [[row[column] for column in columns] for row in table]
+    assert loaded == [[row.prompt, LABELS, 1] for row in rows]
     assert task["target_delimiter"] == ""
 
 
@@ -131,19 +131,17 @@ def test_the_row_ids_of_a_task_are_those_of_the_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["It is awful", "ends in space ", NASTY, "1 000\t\n", "naïve ☃"])
-def test_the_defaults_base_reads_a_row_alike_here_and_in_lm_eval(
-    smollm2_tokenizer: Any, text: str
-) -> None:
+def test_the_defaults_base_encodes_a_row_as_lm_eval_does(smollm2_tokenizer: Any, text: str) -> None:
     row = _row("a", [-1, -2], write_prompt("alpaca", "Negative or positive?", text))
     assert is_encoded_alike(row, smollm2_tokenizer, Encoder(smollm2_tokenizer, "alpaca"))
 
 
-def test_a_special_token_in_a_text_is_read_otherwise_by_lm_eval(smollm2_tokenizer: Any) -> None:
+def test_lm_eval_encodes_a_special_token_in_a_text_differently(smollm2_tokenizer: Any) -> None:
     row = _row("a", [-1, -2], write_prompt("alpaca", "Which?", "It is <|im_end|> awful"))
     assert not is_encoded_alike(row, smollm2_tokenizer, Encoder(smollm2_tokenizer, "alpaca"))
 
 
-def test_a_tokenizer_that_begins_an_answer_as_a_word_is_read_otherwise_by_lm_eval(
+def test_lm_eval_encodes_differently_with_a_tokenizer_that_starts_an_answer_as_a_word(
     mistral_tokenizer: Any,
 ) -> None:
     row = _row("a", [-1, -2], write_prompt("alpaca", "Which?", "It is awful"))
@@ -164,18 +162,18 @@ _SCORES = st.lists(st.floats(-50, 0), min_size=3, max_size=3)
 def test_what_every_label_of_a_row_shares_is_no_difference(
     scores: list[list[float]], shared: float
 ) -> None:
-    rows = [_three(each) for each in scores]
-    found = compare(rows, [[score + shared for score in each] for each in scores])
-    assert found.differing == []
-    assert found.largest < 1e-9
+    rows = [_three(row_scores) for row_scores in scores]
+    comparison = compare(rows, [[score + shared for score in row_scores] for row_scores in scores])
+    assert comparison.differing == []
+    assert comparison.largest < 1e-9
 
 
 @given(_SCORES, _SCORES)
 def test_rows_differ_exactly_where_the_most_likely_label_does_and_it_is_no_tie(
     ours: list[float], theirs: list[float]
 ) -> None:
-    found = compare([_three(ours)], [theirs])
-    named = found.differing + found.ties
+    comparison = compare([_three(ours)], [theirs])
+    named = comparison.differing + comparison.ties
     assert len(named) == (ours.index(max(ours)) != theirs.index(max(theirs)))
     assert all(line.startswith("row a: ") for line in named)
 
@@ -193,16 +191,16 @@ def test_rows_differ_exactly_where_the_most_likely_label_does_and_it_is_no_tie(
 def test_a_tie_is_one_on_both_sides(
     ours: Sequence[float], theirs: Sequence[float], ties: int
 ) -> None:
-    found = compare([_row("a", ours)], [theirs])
-    assert (len(found.ties), len(found.differing)) == (ties, 1 - ties)
+    comparison = compare([_row("a", ours)], [theirs])
+    assert (len(comparison.ties), len(comparison.differing)) == (ties, 1 - ties)
 
 
 def test_a_row_that_differs_is_shown_with_both_sides_scores() -> None:
-    found = compare([_row("a", [-1, -2]), _row("b", [-1, -2])], [[-1, -2.5], [-4, -3.5]])
-    assert found.differing == [
+    comparison = compare([_row("a", [-1, -2]), _row("b", [-1, -2])], [[-1, -2.5], [-4, -3.5]])
+    assert comparison.differing == [
         "row b: 'negative' here (-1.00000, -2.00000), 'positive' in lm_eval (-4.00000, -3.50000)"
     ]
-    assert found.largest == 1.5
+    assert comparison.largest == 1.5
 
 
 # --- the whole check --------------------------------------------------------------------------
@@ -212,31 +210,31 @@ def test_equal_labels_pass_with_both_accuracies(
     checked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _main(monkeypatch, "original_pretrained", "--rows", "2")
-    said = capsys.readouterr().out
-    assert "accuracy 0.5000 here, 0.5000 in lm_eval, on 2 rows" in said
-    assert "0 rows differ, 0 are ties; log-likelihoods at most 0.0e+00 nats apart" in said
+    printed = capsys.readouterr().out
+    assert "accuracy 0.5000 here, 0.5000 in lm_eval, on 2 rows" in printed
+    assert "0 rows differ, 0 are ties; log-likelihoods differ by at most 0.0e+00 nats" in printed
 
 
-def test_a_row_with_a_special_token_is_left_out_and_counted(
+def test_a_row_with_a_special_token_is_skipped_and_counted(
     checked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cross_check(SYSTEMS["original_pretrained"], None) == 0
-    said = capsys.readouterr().out
-    assert "1 of 3 rows are left out" in said
-    assert "on 2 rows" in said
+    printed = capsys.readouterr().out
+    assert "1 of 3 rows are skipped" in printed
+    assert "on 2 rows" in printed
 
 
 def test_another_label_is_an_exit_with_1_and_named(
     checked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (checked / "scores.json").write_text(json.dumps({"a": [-1.0, -0.5], "b": [-3.0, -0.5]}))
-    with pytest.raises(SystemExit, match="1 rows have another label") as raised:
+    with pytest.raises(SystemExit, match="1 rows have a different label") as raised:
         _main(monkeypatch, "original_pretrained", "--rows", "2")
     assert isinstance(raised.value.code, str)  # Python prints it and exits with 1
-    said = capsys.readouterr().out
-    assert "original_pretrained: row a: 'negative' here (-1.00000, -2.00000)" in said
-    assert "row b" not in said
-    assert "accuracy 0.5000 here, 0.0000 in lm_eval" in said
+    printed = capsys.readouterr().out
+    assert "original_pretrained: row a: 'negative' here (-1.00000, -2.00000)" in printed
+    assert "row b" not in printed
+    assert "accuracy 0.5000 here, 0.0000 in lm_eval" in printed
 
 
 def test_the_label_that_predictions_name_is_what_is_checked(
@@ -250,7 +248,7 @@ def test_the_label_that_predictions_name_is_what_is_checked(
     assert "accuracy 0.0000 here, 0.5000 in lm_eval" in capsys.readouterr().out
 
 
-def test_a_tie_passes_and_is_told(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tie_passes_and_is_printed(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = checked / "predictions/original_pretrained/labelled.parquet"
     (checked / "scores.json").write_text(json.dumps({"a": [-1.5, -1.49995]}))
     row = {
@@ -260,9 +258,9 @@ def test_a_tie_passes_and_is_told(checked: Path, capsys: pytest.CaptureFixture[s
     }
     write_table(path, table_of([row], LABELLED_PREDICTIONS))
     assert cross_check(SYSTEMS["original_pretrained"], None) == 0
-    said = capsys.readouterr().out
-    assert "a tie" in said
-    assert "0 rows differ, 1 are ties" in said
+    printed = capsys.readouterr().out
+    assert "a tie" in printed
+    assert "0 rows differ, 1 are ties" in printed
 
 
 @pytest.mark.parametrize(
@@ -283,18 +281,18 @@ def test_lm_eval_runs_offline_on_the_systems_own_model(
     command, environment = json.loads((checked / "seen.json").read_text())
     assert command[command.index("--model_args") + 1] == model
     assert environment["HF_HUB_OFFLINE"] == "1"
-    assert "PYTHONPATH" not in environment  # stages/evaluate.py would hide a module of lm_eval's
+    assert "PYTHONPATH" not in environment  # stages/evaluate.py would hide the package evaluate
 
 
 def test_rows_that_lm_eval_left_out_are_an_error(tmp_path: Path) -> None:
-    found = tmp_path / "found/models__base"
-    found.mkdir(parents=True)
-    (found / "results_1.json").write_text('{"results": {"cross_check": {"acc,none": 1.0}}}')
+    results = tmp_path / "found/models__base"
+    results.mkdir(parents=True)
+    (results / "results_1.json").write_text('{"results": {"cross_check": {"acc,none": 1.0}}}')
     sample = {"doc": {"row_id": "b"}, "filtered_resps": [["-1.5", "False"], ["-2.5", "True"]]}
-    (found / "samples_cross_check_1.jsonl").write_text(json.dumps(sample) + "\n")
+    (results / "samples_cross_check_1.jsonl").write_text(json.dumps(sample) + "\n")
     rows = [_row("b", [-1, -2]), _row("a", [-1, -2])]
     assert read_samples(tmp_path, rows[:1]) == ([[-1.5, -2.5]], 1.0)
-    with pytest.raises(StudyError, match="1 of 2 rows without a score for each label, a first"):
+    with pytest.raises(StudyError, match="no score for some label of 1 of 2 rows, first for row a"):
         read_samples(tmp_path, rows)
 
 
@@ -302,22 +300,22 @@ def test_rows_that_lm_eval_left_out_are_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["original_few_shot"], "reads examples before each prompt"),
+        (["original_few_shot"], "do not contain the examples before each prompt"),
         (
             ["tfidf_logistic"],
-            "is no language model of this study: choose from original_pretrained, ",
+            "not a language model of this study; choose from original_pretrained, ",
         ),
-        (["tuned"], "is no language model of this study: choose from original_pretrained, "),
+        (["tuned"], "not a language model of this study; choose from original_pretrained, "),
         (["--rows", "0"], "--rows 0: must be 1 or more"),
         (["sentiment_fine_tuned"], "labelled.parquet: no such file; `dvc repro` makes it"),
     ],
 )
 def test_a_wrong_argument_or_missing_predictions_are_named(
-    checked: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+    checked: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         _main(monkeypatch, *arguments)
 
 
@@ -325,20 +323,25 @@ def test_a_missing_environment_or_model_says_what_makes_it(
     checked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (checked / "models/base").unlink()
-    with pytest.raises(StudyError, match="models/base: no such folder; `dvc repro` makes it"):
+    with pytest.raises(StudyError, match="models/base: no such folder; `dvc repro` writes it"):
         _main(monkeypatch, "original_pretrained")
     (checked / ".venv-lm-eval/bin/lm_eval").unlink()
-    with pytest.raises(StudyError, match="`make cross-check` makes its environment"):
+    with pytest.raises(StudyError, match="`make cross-check` installs it"):
         _main(monkeypatch, "original_pretrained")
 
 
 @pytest.mark.parametrize(
-    ("file", "key", "value", "said"),
+    ("file", "key", "value", "message"),
     [
-        ("params.yaml", "prompt_format", "chat", "the cross-check is for alpaca"),
-        ("profiles/small.yaml", "precision.dtype", "bfloat16", "for float32 and none"),
-        ("profiles/small.yaml", "precision.quantization", "nf4", "for float32 and none"),
-        ("templates/sentiment.yaml", "templates.0.id", "other", "has a template that is no more"),
+        ("params.yaml", "prompt_format", "chat", "the cross-check needs alpaca"),
+        ("profiles/small.yaml", "precision.dtype", "bfloat16", "needs float32 and none"),
+        ("profiles/small.yaml", "precision.quantization", "nf4", "needs float32 and none"),
+        (
+            "templates/sentiment.yaml",
+            "templates.0.id",
+            "other",
+            "uses a template that no longer exists",
+        ),
     ],
 )
 def test_settings_that_allow_no_comparison_are_named(
@@ -347,10 +350,10 @@ def test_settings_that_allow_no_comparison_are_named(
     file: str,
     key: str,
     value: str,
-    said: str,
+    message: str,
 ) -> None:
     change(checked / file, key, value)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         cross_check(SYSTEMS["original_pretrained"], None)
 
 
@@ -361,7 +364,7 @@ def test_no_row_left_to_compare_is_an_error(checked: Path, mistral_tokenizer: An
         cross_check(SYSTEMS["original_pretrained"], None)
 
 
-def test_an_lm_eval_that_fails_is_told_in_one_line(checked: Path) -> None:
+def test_a_failure_of_lm_eval_is_reported_in_one_line(checked: Path) -> None:
     (checked / "scores.json").write_text(json.dumps("ValueError: no such model"))
     with pytest.raises(StudyError) as raised:
         cross_check(SYSTEMS["original_pretrained"], 1)

@@ -1,4 +1,4 @@
-"""An export is a whole model of its own, proved on rows; a broken one is found and not left as good."""
+"""An export is a complete model, checked on rows; a broken export fails the check and is not kept as good."""
 
 import importlib.util
 import json
@@ -44,9 +44,9 @@ CARD = (
 
 @pytest.fixture(scope="session")
 def tied_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy Llama whose head is its embeddings, with a token that was added to the tokenizer's.
+    """A toy Llama with tied embeddings and one token added to its tokenizer.
 
-    64 wide: 4-bit kernels take blocks of 64 weights.
+    It is 64 wide because 4-bit kernels use blocks of 64 weights.
     """
     folder = tmp_path_factory.mktemp("tied") / "llama"
     mistral_tokenizer.save_pretrained(folder)
@@ -69,7 +69,7 @@ def tied_base(mistral_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _write_adapter(base: Path, folder: Path) -> None:
-    """An adapter that changes every linear layer, as after training."""
+    """Write an adapter that changes every linear layer, as after training."""
     torch.manual_seed(2)
     config = LoraConfig(
         r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", bias="none"
@@ -83,7 +83,7 @@ def _write_adapter(base: Path, folder: Path) -> None:
 
 
 def _prepare(folder: Path, base: Path) -> None:
-    """What export reads: base, adapter, test rows, card."""
+    """Write what export reads: base, adapter, test rows, card."""
     (folder / "models").mkdir()
     shutil.copytree(base, folder / "models/base")
     _write_adapter(base, folder / "models" / SYSTEM)
@@ -114,11 +114,11 @@ def trained(study: Path, toy_base: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """A script may ask torch for deterministic kernels; other tests are asked nothing."""
-    was = torch.are_deterministic_algorithms_enabled()
+def restore_kernels() -> Iterator[None]:
+    """Undo a script's choice of deterministic kernels, so that it does not affect other tests."""
+    previous = torch.are_deterministic_algorithms_enabled()
     yield
-    torch.use_deterministic_algorithms(was)
+    torch.use_deterministic_algorithms(previous)
 
 
 def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -126,7 +126,7 @@ def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     export.main()
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _proof(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / f"exports/{SYSTEM}.json").read_text("utf-8"))
     return content
 
@@ -134,14 +134,14 @@ def _told(folder: Path) -> dict[str, Any]:
 Change = Callable[[Path, str, object], None]
 
 
-def test_an_export_is_a_whole_model_and_says_how_it_was_proved(
+def test_an_export_is_a_complete_model_and_its_card_states_the_check(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _main(monkeypatch, SYSTEM)
     folder = trained / "exports" / SYSTEM
-    assert (_told(trained)["passed"], _told(trained)["rows"]) == (True, ROWS)
-    assert 0 < _told(trained)["largest"] < 1e-3  # merged, its sums come in another order
-    assert _told(trained)["flips"] == []
+    assert (_proof(trained)["passed"], _proof(trained)["rows"]) == (True, ROWS)
+    assert 0 < _proof(trained)["largest"] < 1e-3  # a merged model adds in a different order
+    assert _proof(trained)["flips"] == []
 
     names = {file.name for file in folder.iterdir()}
     assert {"config.json", "generation_config.json", "model.safetensors", "README.md"} <= names
@@ -156,8 +156,8 @@ def test_an_export_is_a_whole_model_and_says_how_it_was_proved(
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "library_name: transformers" in card
     assert f'AutoModelForCausalLM.from_pretrained("exports/{SYSTEM}")' in card
-    assert "on 30 test rows it passed: 0 of them change their most likely label" in card
-    assert f"exports/{SYSTEM}/: a whole model" in capsys.readouterr().out
+    assert "on 30 test rows it passed: 0 rows change their most likely label" in card
+    assert f"exports/{SYSTEM}/: the complete model" in capsys.readouterr().out
 
 
 def test_a_merged_model_answers_as_the_adapter_beside_its_base(
@@ -181,10 +181,10 @@ def test_tied_embeddings_and_added_tokens_survive(
     _prepare(study, tied_base)
     _main(monkeypatch, SYSTEM, "--rows", "8")
     folder = study / "exports" / SYSTEM
-    assert (_told(study)["passed"], _told(study)["rows"]) == (True, 8)
+    assert (_proof(study)["passed"], _proof(study)["rows"]) == (True, 8)
     assert "lm_head.weight" not in load_file(folder / "model.safetensors")
     model, tokenizer = (
-        each.from_pretrained(folder) for each in (AutoModelForCausalLM, AutoTokenizer)
+        loader.from_pretrained(folder) for loader in (AutoModelForCausalLM, AutoTokenizer)
     )
     assert model.lm_head.weight is model.model.embed_tokens.weight
     assert tokenizer("<|added|>", add_special_tokens=False).input_ids == [len(tokenizer) - 1]
@@ -202,18 +202,18 @@ def test_an_adapter_over_four_bits_is_merged_into_what_it_was_evaluated_over(
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert "quantization_config" not in config
     assert config["dtype"] == "bfloat16"
-    assert _told(study)["passed"]
-    # Nearer to the evaluated model than a merge into the weights that the four bits round.
+    assert _proof(study)["passed"]
+    # The export is closer to the evaluated model than a merge into unrounded weights.
     other = Precision(dtype="bfloat16", quantization="none")
     write_merged(study / "models/base", study / "models" / SYSTEM, other, study / "other")
     settings = read_settings("task", "prompt_format", "labels", "precision", "evaluate")
     rows = export.read_rows(ROWS)
     tuned = export.tuned_system(SYSTEM, settings.task, ROWS)
     expected = export.score_adapter(tuned, rows, settings)
-    found = export.score(load_merged(study / "other"), study / "other", "other", rows, settings)
-    unrounded = export.compare(rows, expected, found, settings, 1.0)
+    scores = export.score(load_merged(study / "other"), study / "other", "other", rows, settings)
+    unrounded = export.compare(rows, expected, scores, settings, 1.0)
     assert unrounded.largest is not None
-    assert unrounded.largest > 2 * _told(study)["largest"]
+    assert unrounded.largest > 2 * _proof(study)["largest"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_broken_tensor_is_found_and_the_export_not_left_as_good(
     flips: bool,
 ) -> None:
     good = trained / "exports" / SYSTEM
-    good.mkdir(parents=True)  # an earlier one
+    good.mkdir(parents=True)  # an earlier export
     good.with_suffix(".gguf").touch()
 
     def write_broken(*arguments: Any) -> None:
@@ -240,19 +240,19 @@ def test_a_broken_tensor_is_found_and_the_export_not_left_as_good(
         save_file(weights, path, metadata={"format": "pt"})
 
     monkeypatch.setattr(export, "write_merged", write_broken)
-    with pytest.raises(SystemExit, match="this is not the model that was evaluated"):
+    with pytest.raises(SystemExit, match="the export does not match the evaluated model"):
         _main(monkeypatch, SYSTEM)
     assert not good.exists()
     assert not good.with_suffix(".gguf").exists()
     assert (trained / f"exports/{SYSTEM}.failed/model.safetensors").exists()
-    told = _told(trained)
-    assert not told["passed"]
-    assert told["largest"] > told["tolerance"]
-    said = capsys.readouterr().out
-    assert "it FAILED" in said
-    assert bool(told["flips"]) == flips
-    for flip in told["flips"]:
-        assert f"row {flip['row_id']}: {flip['adapter']} by the adapter" in said
+    proof = _proof(trained)
+    assert not proof["passed"]
+    assert proof["largest"] > proof["tolerance"]
+    printed = capsys.readouterr().out
+    assert "it FAILED" in printed
+    assert bool(proof["flips"]) == flips
+    for flip in proof["flips"]:
+        assert f"row {flip['row_id']}: {flip['adapter']} by the adapter" in printed
         before, after = flip["adapter_log_likelihoods"], flip["exported_log_likelihoods"]
         assert LABELS[before.index(max(before))] == flip["adapter"]
         assert LABELS[after.index(max(after))] == flip["exported"]
@@ -270,7 +270,7 @@ def test_weights_that_are_no_numbers_fail(trained: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(export, "write_merged", write_broken)
     with pytest.raises(SystemExit):
         _main(monkeypatch, SYSTEM, "--rows", "2")
-    assert (_told(trained)["passed"], _told(trained)["largest"]) == (False, None)
+    assert (_proof(trained)["passed"], _proof(trained)["largest"]) == (False, None)
 
 
 def test_a_tokenizer_that_reads_otherwise_fails(
@@ -285,7 +285,7 @@ def test_a_tokenizer_that_reads_otherwise_fails(
     monkeypatch.setattr(export, "write_merged", write_broken)
     with pytest.raises(SystemExit):
         _main(monkeypatch, SYSTEM, "--rows", "3")
-    assert _told(trained)["other_tokens"] == ["test-0", "test-1", "test-2"]
+    assert _proof(trained)["other_tokens"] == ["test-0", "test-1", "test-2"]
 
 
 def test_an_export_that_dies_leaves_nothing(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,20 +302,20 @@ def test_an_export_that_dies_leaves_nothing(trained: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ["original_pretrained"],
-            "no tuned model; there is sentiment_fine_tuned, mixed_fine_tuned",
+            "not a tuned model; choose from sentiment_fine_tuned, mixed_fine_tuned",
         ),
         ([SYSTEM, "--rows", "0"], "--rows 0: must be 1 or more"),
-        ([SYSTEM], "models/base: does not exist; `dvc repro` makes it"),
+        ([SYSTEM], "models/base: does not exist; `dvc repro` writes it"),
     ],
 )
 def test_a_wrong_argument_or_a_missing_model_is_named(
-    study: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+    study: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         _main(monkeypatch, *arguments)
 
 
@@ -325,13 +325,13 @@ def test_the_systems_are_those_of_the_profiles_task(
     change(study / "profiles/small.yaml", "task", "emotion")
     names = ", ".join(system.name for system in systems_of("emotion").tuned)
     assert names.startswith("emotion_fine_tuned, ")
-    with pytest.raises(StudyError, match=f"no tuned model; there is {names}"):
+    with pytest.raises(StudyError, match=f"not a tuned model; choose from {names}"):
         _main(monkeypatch, "sentiment_fine_tuned")
     with pytest.raises(StudyError, match="models/base: does not exist"):
         _main(monkeypatch, "emotion_fine_tuned")
 
 
-# --- GGUF; the whole way needs llama-cpp-python, and LLAMA_CPP set to a checkout of llama.cpp ------
+# --- GGUF; one test needs llama-cpp-python, and LLAMA_CPP set to a checkout of llama.cpp -----------
 
 
 def _gguf(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -343,7 +343,7 @@ def _gguf(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     not (HAS_LLAMA_CPP and LLAMA_CPP), reason="no llama-cpp-python, or LLAMA_CPP not set"
 )
 @pytest.mark.parametrize("broken", [False, True])
-def test_a_gguf_file_is_proved_as_the_folder_is(
+def test_a_gguf_file_is_checked_as_the_folder_is(
     trained: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
 ) -> None:
     _main(monkeypatch, SYSTEM)
@@ -352,20 +352,20 @@ def test_a_gguf_file_is_proved_as_the_folder_is(
         weights = load_file(path)
         weights["model.norm.weight"] *= -1
         save_file(weights, path, metadata={"format": "pt"})
-        with pytest.raises(SystemExit, match=r"llama.cpp does not answer as the adapter"):
+        with pytest.raises(SystemExit, match=r"llama.cpp's scores differ from the adapter's"):
             _gguf(monkeypatch, SYSTEM, LLAMA_CPP)
     else:
         _gguf(monkeypatch, SYSTEM, LLAMA_CPP)
-    told = json.loads((trained / f"exports/{SYSTEM}.gguf.json").read_text(encoding="utf-8"))
-    assert told["passed"] != broken
-    assert told["other_tokens"] == []
-    assert bool(told["flips"]) == broken
+    proof = json.loads((trained / f"exports/{SYSTEM}.gguf.json").read_text(encoding="utf-8"))
+    assert proof["passed"] != broken
+    assert proof["other_tokens"] == []
+    assert bool(proof["flips"]) == broken
     assert (trained / f"exports/{SYSTEM}.gguf").exists() != broken
     assert (trained / f"exports/{SYSTEM}.failed.gguf").exists() == broken
 
 
 def test_a_gguf_file_comes_after_the_folder(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StudyError, match=f"`make export SYSTEM={SYSTEM}` makes it"):
+    with pytest.raises(StudyError, match=f"`make export SYSTEM={SYSTEM}` writes it"):
         _gguf(monkeypatch, SYSTEM, "llama.cpp")
 
 
@@ -388,7 +388,7 @@ def test_a_missing_llama_cpp_python_is_named(study: Path, monkeypatch: pytest.Mo
         _gguf(monkeypatch, SYSTEM, "llama.cpp")
 
 
-def test_a_converter_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_converter_that_fails_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "convert_hf_to_gguf.py").write_text("raise SystemExit('much\\nno such model')")
     with pytest.raises(StudyError, match=r"convert_hf_to_gguf.py failed with status 1: no such mo"):
         write_gguf(tmp_path, tmp_path, "float32", tmp_path / "a.gguf")

@@ -1,4 +1,4 @@
-"""`scripts/mend.py` on a pipeline of one stage; tests/faults has it on the study."""
+"""`scripts/mend.py` on a pipeline with one stage; tests/faults/ tests it on the study."""
 
 import os
 from collections.abc import Callable
@@ -19,7 +19,7 @@ stages:
 
 @pytest.fixture
 def repro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], bytes]:
-    """`dvc repro` in the working directory, where it has run once; gives what the stage made."""
+    """`dvc repro` in the working directory, where it has run once; returns what the stage wrote."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
@@ -36,7 +36,7 @@ def repro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], bytes
     return repro
 
 
-# Cut elsewhere it is YAML still, only shorter, and DVC itself completes it.
+# A file cut at half its size is still valid YAML: DVC itself completes it.
 @pytest.mark.parametrize(("share", "readable"), [(0, False), (0.1, False), (0.5, True)])
 def test_a_half_written_lock_file_is_taken_away(
     repro: Callable[[], bytes], capsys: pytest.CaptureFixture[str], share: float, readable: bool
@@ -45,15 +45,15 @@ def test_a_half_written_lock_file_is_taken_away(
     Path("dvc.lock").write_bytes(whole[: int(share * len(whole))])
     Path(".dvc/tmp/rwlock").write_bytes(b"")
     mend.main()
-    told = capsys.readouterr().out
-    assert ".dvc/tmp/rwlock: was half-written" in told
-    assert ("dvc.lock: was half-written" in told) == (not readable)
+    printed = capsys.readouterr().out
+    assert ".dvc/tmp/rwlock: was half-written" in printed
+    assert ("dvc.lock: was half-written" in printed) == (not readable)
     assert repro() == b"1\n1\n2\n"
     assert Path("dvc.lock").read_bytes() == whole
 
 
 @pytest.mark.parametrize("of", ["a file", "the listing of a folder"])
-def test_damage_that_only_the_bytes_tell_of_is_named_and_made_again(
+def test_damage_that_only_the_hash_shows_is_named_and_repaired(
     repro: Callable[[], bytes], capsys: pytest.CaptureFixture[str], of: str
 ) -> None:
     suffix = ".dir" if of.endswith("folder") else ""
@@ -66,9 +66,9 @@ def test_damage_that_only_the_bytes_tell_of_is_named_and_made_again(
     damaged.chmod(0o444)
     os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
     mend.main()
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "out: a part of it is damaged in DVC's cache: it is made again"
-    assert told[1] == f"{damaged.absolute()}: is damaged, and is removed"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "out: damaged in DVC's cache; `dvc repro` writes it again"
+    assert printed[1] == f"{damaged.absolute()}: is damaged and is removed"
     assert repro() == b"1\n1\n2\n"
 
 

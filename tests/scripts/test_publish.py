@@ -1,4 +1,4 @@
-"""publish pushes a model and its card to a Hub, of a study that is up to date, and never a secret."""
+"""publish pushes a model and its card to a Hub if the study is up to date, and never pushes a secret."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ Publish = Callable[..., None]
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UploadHub]:
-    """A Hub on loopback that "me" may write to, and the library set to it, with the token."""
+    """A Hub on loopback where "me" may write; the library uses this Hub and the token."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     with UploadHub({TOKEN: "me"}) as running:
@@ -58,8 +58,8 @@ def trained(
     run_in: Command,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A study up to date, as `dvc status` sees it: a pipeline of one stage; an adapter and its card."""
-    del toy_study  # asked for because of what it sets in the environment
+    """A study that is up to date (a pipeline with one stage), with an adapter, an encoder and their cards."""
+    del toy_study  # requested because it sets environment variables
     folder = tmp_path_factory.mktemp("publish") / "study"
     make_study(folder)
     torch.manual_seed(0)
@@ -87,7 +87,7 @@ def trained(
 def run(
     trained: Path, server: UploadHub, monkeypatch: pytest.MonkeyPatch, run_in: Command
 ) -> Iterator[Publish]:
-    """Run the script in the study, against the loopback Hub; the study's files are put back after."""
+    """Run the script in the study against the loopback Hub; restore the study's files afterwards."""
     monkeypatch.chdir(trained)
 
     def run(*arguments: str) -> None:
@@ -111,7 +111,7 @@ def test_adapter_and_card_are_pushed_to_a_private_repository(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     run(SYSTEM, "me/mine")
-    said = capfd.readouterr()
+    printed = capfd.readouterr()
     assert server.made["me/mine"]["visibility"] == "private"
     assert server.messages == [f"{SYSTEM}, tuned by instruct-uplift"]
     files = _files(server)
@@ -125,11 +125,11 @@ def test_adapter_and_card_are_pushed_to_a_private_repository(
     assert 'AutoPeftModelForCausalLM.from_pretrained("me/mine")' in card
     commit = run_in(trained, "git", "rev-parse", "HEAD").stdout.strip()
     assert f"git checkout {commit}\ndvc repro train_mixed" in card
-    assert f"{server.url}/me/mine/commit/" in said.out
-    assert f"`make export SYSTEM={SYSTEM}` makes a model that stands by itself" in said.out
-    assert not [text for text in (*said, *map(repr, files.values())) if TOKEN in text]
+    assert f"{server.url}/me/mine/commit/" in printed.out
+    assert f"`make export SYSTEM={SYSTEM}` writes a complete model" in printed.out
+    assert not [text for text in (*printed, *map(repr, files.values())) if TOKEN in text]
 
-    run(SYSTEM, "me/mine")  # into the repository that is there now
+    run(SYSTEM, "me/mine")  # the repository exists now
     assert _files(server) == files
 
 
@@ -166,7 +166,7 @@ def test_what_was_pushed_loads_as_its_card_says_from_a_base_on_the_hub(
     change(trained / "profiles/small.yaml", "base_model", base)
     run(SYSTEM, "me/mine")
     card = _files(server)["README.md"].decode()
-    assert "git checkout" not in card  # the working tree was not a commit's
+    assert "git checkout" not in card  # the working tree differs from the commit
     lines = card.split("```python\n")[1].split("```")[0]
     code = f"{lines}\nprint(model.peft_config['default'].revision, tokenizer('a').input_ids)"
     environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
@@ -194,20 +194,22 @@ def test_a_study_out_of_date_is_not_published(
 ) -> None:
     params = trained / "params.yaml"
     params.write_text(params.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
-    with pytest.raises(StudyError, match="out of date, says dvc status: copy; run `dvc repro`"):
+    with pytest.raises(
+        StudyError, match="dvc status reports stages out of date: copy; run `dvc repro`"
+    ):
         run(SYSTEM, "me/mine")
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "token", "said"),
+    ("arguments", "token", "message"),
     [
-        ([SYSTEM, "me/mine"], "", "no token for the Hub: set HF_TOKEN to one that may write, or"),
+        ([SYSTEM, "me/mine"], "", "no token for the Hub: set HF_TOKEN to a token with write"),
         ([SYSTEM, "me/mine"], "hf_wrong", r"refuses \(401\): the token is not valid"),
         ([SYSTEM, "you/a"], TOKEN, r"refuses \(403\): the token may not write to you/a"),
-        ([SYSTEM, "mine"], TOKEN, "'mine' is no repository of the Hub: say USER/NAME"),
-        ([SYSTEM, "me/mi ne"], TOKEN, "'me/mi ne' is no repository of the Hub"),
-        (["original_pretrained", "me/a"], TOKEN, "no trained model; there is sentiment_fine_tuned"),
+        ([SYSTEM, "mine"], TOKEN, "'mine' is not a repository name: write USER/NAME"),
+        ([SYSTEM, "me/mi ne"], TOKEN, "'me/mi ne' is not a repository name"),
+        (["original_pretrained", "me/a"], TOKEN, "not a trained model; choose from sentiment_f"),
     ],
 )
 def test_a_refusal_says_why(
@@ -215,30 +217,30 @@ def test_a_refusal_says_why(
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     token: str,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
-    with pytest.raises(StudyError, match=said) as raised:
+    with pytest.raises(StudyError, match=message) as raised:
         run(*arguments)
     assert not token or token not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("constant", "value", "said"),
+    ("constant", "value", "message"),
     [
         ("ENDPOINT", "http://127.0.0.1:9", "http://127.0.0.1:9 cannot be reached"),
-        ("HF_HUB_OFFLINE", True, "HF_HUB_OFFLINE is set: nothing can be pushed"),
+        ("HF_HUB_OFFLINE", True, "HF_HUB_OFFLINE is set: no push is possible"),
     ],
 )
-def test_a_hub_out_of_reach_is_told(
-    run: Publish, monkeypatch: pytest.MonkeyPatch, constant: str, value: object, said: str
+def test_an_unreachable_hub_is_reported(
+    run: Publish, monkeypatch: pytest.MonkeyPatch, constant: str, value: object, message: str
 ) -> None:
     monkeypatch.setattr(constants, constant, value)
-    with pytest.raises(StudyError, match=said):
+    with pytest.raises(StudyError, match=message):
         run(SYSTEM, "me/mine")
 
 
-def test_a_card_that_the_hub_does_not_take_is_told(server: UploadHub, run: Publish) -> None:
+def test_a_card_that_the_hub_rejects_is_reported(server: UploadHub, run: Publish) -> None:
     server.mistakes = ['"license" must be one of apache-2.0, mit, other']
-    with pytest.raises(StudyError, match=r'does not take the card: .* "license" must be one of'):
+    with pytest.raises(StudyError, match=r'rejects the card: .* "license" must be one of'):
         run(SYSTEM, "me/mine")

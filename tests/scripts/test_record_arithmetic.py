@@ -1,4 +1,4 @@
-"""The record of the arithmetic that made `dvc.lock`: what is written, and what stays as it is."""
+"""The record of the arithmetic that computed `dvc.lock`: what is written and what stays unchanged."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ READS = {"prepare": "data/raw", "train": "models/base", "evaluate": "models/tune
 
 @pytest.fixture(autouse=True)
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working directory with a lock of four stages that an Intel processor made and recorded."""
+    """A working directory with a lock of four stages that an Intel processor computed and recorded."""
     monkeypatch.chdir(tmp_path)
     write_lock()
     compute_on(monkeypatch, "Intel", INTEL)
@@ -28,7 +28,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_lock(**outputs: str) -> None:
-    """Write dvc.lock; `outputs` are the hashes of the stages that have other outputs than at first."""
+    """Write dvc.lock; `outputs`: {stage: hash} for stages whose outputs differ from the first lock."""
     stages: dict[str, Any] = {
         stage: {
             "deps": [{"path": READS.get(stage, "predictions"), "md5": "0"}],
@@ -46,13 +46,15 @@ def compute_on(monkeypatch: pytest.MonkeyPatch, processor: str, bits: dict[str, 
 
 
 def recorded() -> dict[str, str]:
-    """The processor of every stage."""
-    return {stage: made["processor"] for made in read_record() for stage in made["stages"]}
+    """{stage: processor}."""
+    record = read_record()
+    return {stage: entry["processor"] for entry in record for stage in entry["stages"]}
 
 
 def test_every_stage_is_recorded_with_the_operations_that_it_can_use() -> None:
     assert recorded() == dict.fromkeys(OUTPUTS, "Intel")
-    operations = {stage: made["operations"] for made in read_record() for stage in made["stages"]}
+    record = read_record()
+    operations = {stage: entry["operations"] for entry in record for stage in entry["stages"]}
     assert operations["train"] == operations["evaluate"] == INTEL
     assert operations["prepare"] == operations["compare"] == {"numpy's logarithms": "of both"}
     assert differing(read_record()) == []
@@ -69,11 +71,11 @@ def test_where_nothing_is_new_nothing_is_written(monkeypatch: pytest.MonkeyPatch
     assert differing(read_record()) == ["exponentials"]
 
 
-def test_a_lock_made_anew_elsewhere_is_held_to_the_byte_there(
+def test_a_lock_recomputed_on_another_processor_must_match_to_the_byte_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compute_on(monkeypatch, "AMD", AMD)
-    write_lock(train="2", evaluate="2", compare="2")  # prepare gave the same bytes
+    write_lock(train="2", evaluate="2", compare="2")  # prepare wrote the same bytes
     main()
     assert recorded() == {"prepare": "Intel", "train": "AMD", "evaluate": "AMD", "compare": "Intel"}
     assert differing(read_record()) == []
@@ -82,7 +84,7 @@ def test_a_lock_made_anew_elsewhere_is_held_to_the_byte_there(
 
 
 @pytest.mark.parametrize(("processor", "bits"), [("Intel", INTEL), ("AMD", AMD)])
-def test_a_lock_that_two_arithmetics_made_is_held_to_the_byte_nowhere(
+def test_a_lock_of_two_arithmetics_must_match_to_the_byte_nowhere(
     monkeypatch: pytest.MonkeyPatch, processor: str, bits: dict[str, str]
 ) -> None:
     compute_on(monkeypatch, "AMD", AMD)
@@ -94,7 +96,7 @@ def test_a_lock_that_two_arithmetics_made_is_held_to_the_byte_nowhere(
     assert differing(read_record()) == ["exponentials"]
 
 
-def test_a_stage_that_is_no_more_leaves_the_record() -> None:
+def test_a_removed_stage_leaves_the_record() -> None:
     lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
     del lock["stages"]["train"], lock["stages"]["evaluate"]
     Path("dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
@@ -108,5 +110,5 @@ def test_without_a_lock_the_error_names_it() -> None:
     with pytest.raises(StudyError, match=r"dvc\.lock: no such file"):
         main()
     Path("dvc.lock").write_text("schema: '2.0'\n", encoding="utf-8")
-    with pytest.raises(StudyError, match=r"dvc\.lock: holds no stages"):
+    with pytest.raises(StudyError, match=r"dvc\.lock: contains no stages"):
         main()

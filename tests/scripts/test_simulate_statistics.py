@@ -1,4 +1,4 @@
-"""The simulated tables of docs/statistics.md: within their bounds, and a part of them again."""
+"""The simulated tables of docs/statistics.md are within their bounds; some are simulated again."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ def _shares(cells: list[str]) -> list[float]:
 
 
 def _columns(name: str) -> dict[str, list[str]]:
-    """The table of that name in the page: {column: cells}."""
+    """The page's table with this name: {column: cells}."""
     (table,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- end of {name} -->", TEXT, re.DOTALL)
     lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
     return {column: [line[at] for line in lines[2:]] for at, column in enumerate(lines[0])}
@@ -30,7 +30,7 @@ def _columns(name: str) -> dict[str, list[str]]:
     [
         ("Wilson", "coverage"),
         ("Tango", "coverage"),
-        *(("bootstrap", figure) for figure in simulate_statistics.BOOTSTRAPPED.values()),
+        *(("bootstrap", metric) for metric in simulate_statistics.BOOTSTRAPPED.values()),
     ],
 )
 def test_the_intervals_cover_what_they_say(name: str, column: str) -> None:
@@ -40,7 +40,7 @@ def test_the_intervals_cover_what_they_say(name: str, column: str) -> None:
     assert min(covered) >= 93
 
 
-def test_below_fifty_rows_the_page_tells_what_both_intervals_cover() -> None:
+def test_below_fifty_rows_the_page_shows_the_coverage_of_both_intervals() -> None:
     columns = _columns("below 50 rows")
     mean = {name: _shares(columns[f"{name}, mean"]) for name in ("Tango", "Bayesian")}
     worst = {name: _shares(columns[f"{name}, worst"]) for name in ("Tango", "Bayesian")}
@@ -57,7 +57,7 @@ def test_the_bootstrap_fails_where_few_rows_differ() -> None:
 
 
 def test_the_exact_test_never_errs_above_its_level_nor_do_verdicts() -> None:
-    # Simulated: a level of 5% shows as 5% give or take the draws' error.
+    # A simulated level of 5% differs from 5% by the error of the draws.
     assert max(_shares(_columns("exact test")["false alarms"])) <= 5.3
     assert max(_shares(_columns("verdicts")["false alarms"])) <= 5
     family = primary_family(simulate_statistics.STUDY)
@@ -67,16 +67,16 @@ def test_the_exact_test_never_errs_above_its_level_nor_do_verdicts() -> None:
 @pytest.mark.parametrize(
     ("name", "simulate"), [("Wilson", wilson), ("Tango", tango), ("exact test", exact_test)]
 )
-def test_a_simulation_of_fewer_draws_gives_the_page_again(
+def test_a_simulation_of_fewer_draws_agrees_with_the_page(
     name: str, simulate: Callable[[int], Iterator[Sequence[str]]]
 ) -> None:
     again = [float(line[-1].removesuffix("%")) for line in simulate(1500)]
-    told = _shares(list(_columns(name).values())[-1])
-    assert len(again) == len(told)
-    assert np.abs(np.array(again) - told).max() < 3.5  # five standard errors
+    on_page = _shares(list(_columns(name).values())[-1])
+    assert len(again) == len(on_page)
+    assert np.abs(np.array(again) - on_page).max() < 3.5  # five standard errors
 
 
 def test_the_page_names_the_draws_and_the_seed() -> None:
-    for figure in (simulate_statistics.DRAWS, simulate_statistics.STUDIES):
-        assert f"{figure:,}" in TEXT
+    for number in (simulate_statistics.DRAWS, simulate_statistics.STUDIES):
+        assert f"{number:,}" in TEXT
     assert str(simulate_statistics.SEED) in TEXT

@@ -1,4 +1,4 @@
-"""What all tests of statistics share."""
+"""Fixtures of all tests of statistics."""
 
 import gc
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def frozen_garbage() -> Iterator[None]:
-    """statsmodels collects garbage in each call of Holm's correction: leave out what is there already."""
+    """statsmodels collects garbage in each call of Holm's correction; skip the objects that exist now."""
     gc.freeze()
     yield
     gc.unfreeze()

@@ -1,4 +1,4 @@
-"""The bootstrap of every metric: one system, and the differences of two."""
+"""The bootstrap of every metric, for one system and for the difference of two."""
 
 import numpy as np
 import pytest
@@ -19,9 +19,9 @@ THREE = Labels(names=["bad", "middling", "good"], positive="good")
 def _predictions(
     labels: Labels, n: int, shares: tuple[float, float], seed: int
 ) -> tuple[list[str], list[str | None], list[str | None]]:
-    """Expected labels and two systems right that often, else any label or none."""
+    """Expected labels and the predictions of two systems with these accuracies; errors are random."""
     draws = np.random.default_rng(seed)
-    expected = [str(each) for each in draws.choice(labels.names, n)]
+    expected = [str(label) for label in draws.choice(labels.names, n)]
     others = [*labels.names, None]
 
     def guessed(share: float) -> list[str | None]:
@@ -34,15 +34,15 @@ def _predictions(
 
 
 @pytest.mark.parametrize("labels", [TWO, THREE])
-def test_the_figures_are_those_of_each_system(labels: Labels) -> None:
+def test_the_values_are_those_of_each_system(labels: Labels) -> None:
     expected, first, second = _predictions(labels, 200, (0.8, 0.6), 0)
-    found = bootstrap_differences(expected, first, second, labels, 0.95, 1)
+    differences = bootstrap_differences(expected, first, second, labels, 0.95, 1)
     own = bootstrap_intervals(expected, first, labels, 0.95, 1)
     of_first, of_second = (
-        classification_metrics(expected, each, labels) for each in (first, second)
+        classification_metrics(expected, scored, labels) for scored in (first, second)
     )
     for name in KEYS:
-        assert found[name].value == pytest.approx(of_first[name] - of_second[name])
+        assert differences[name].value == pytest.approx(of_first[name] - of_second[name])
         assert own[name].value == pytest.approx(of_first[name])
 
 
@@ -52,26 +52,26 @@ def test_counts_are_resampled_as_rows_would_be(labels: Labels) -> None:
     draws = np.random.default_rng(3)
     plain: dict[str, list[float]] = {name: [] for name in KEYS}
     for _ in range(1500):
-        places = draws.integers(0, 150, 150)
+        indices = draws.integers(0, 150, 150)
         of_first, of_second = (
             classification_metrics(
-                [expected[at] for at in places], [each[at] for at in places], labels
+                [expected[at] for at in indices], [scored[at] for at in indices], labels
             )
-            for each in (first, second)
+            for scored in (first, second)
         )
         for name in KEYS:
             plain[name].append(of_first[name] - of_second[name])
-    found = bootstrap_differences(expected, first, second, labels, 0.95, 4)
+    differences = bootstrap_differences(expected, first, second, labels, 0.95, 4)
     for name in KEYS[1:]:
         wanted = np.quantile(plain[name], [0.025, 0.975])
-        assert (found[name].low, found[name].high) == pytest.approx(wanted, abs=0.025)
+        assert (differences[name].low, differences[name].high) == pytest.approx(wanted, abs=0.025)
 
 
 def test_accuracy_has_the_score_interval() -> None:
     expected, first, second = _predictions(TWO, 200, (0.8, 0.6), 5)
-    found = bootstrap_differences(expected, first, second, TWO, 0.95, 6)["accuracy"]
+    accuracy = bootstrap_differences(expected, first, second, TWO, 0.95, 6)["accuracy"]
     counts = alone(right_rows(expected, first), right_rows(expected, second))
-    assert (found.low, found.high) == paired_difference_interval(*counts, 200, 0.95)
+    assert (accuracy.low, accuracy.high) == paired_difference_interval(*counts, 200, 0.95)
 
 
 def test_below_25_differing_rows_there_is_no_interval_but_that_of_accuracy() -> None:
@@ -79,22 +79,22 @@ def test_below_25_differing_rows_there_is_no_interval_but_that_of_accuracy() -> 
     first: list[str | None] = list(expected)
     for changed, has_interval in ((24, False), (25, True)):
         second = [None] * changed + first[changed:]
-        found = bootstrap_differences(expected, first, second, TWO, 0.95, 0)
-        assert all((found[name].low is not None) == has_interval for name in KEYS[1:])
-        assert found["accuracy"].low is not None
+        differences = bootstrap_differences(expected, first, second, TWO, 0.95, 0)
+        assert all((differences[name].low is not None) == has_interval for name in KEYS[1:])
+        assert differences["accuracy"].low is not None
 
 
 def test_identical_predictions_divide_by_nothing() -> None:
     for guesses in (["negative"] * 30, [None] * 30):
-        found = bootstrap_differences(["positive"] * 30, guesses, guesses, TWO, 0.95, 0)
-        assert all(found[name].value == 0 for name in KEYS)
-        assert all(np.isfinite(found[name].value) for name in KEYS)
+        differences = bootstrap_differences(["positive"] * 30, guesses, guesses, TWO, 0.95, 0)
+        assert all(differences[name].value == 0 for name in KEYS)
+        assert all(np.isfinite(differences[name].value) for name in KEYS)
 
 
 @settings(max_examples=20, deadline=None)  # two bootstraps of 10,000 resamples each
 @given(st.integers(0, 10_000))
 def test_turned_systems_have_the_turned_difference(seed: int) -> None:
-    expected, first, second = _predictions(TWO, 200, (0.7, 0.5), seed)  # so that 25 differ
+    expected, first, second = _predictions(TWO, 200, (0.7, 0.5), seed)  # at least 25 rows differ
     one = bootstrap_differences(expected, first, second, TWO, 0.95, 7)
     other = bootstrap_differences(expected, second, first, TWO, 0.95, 7)
     for name in KEYS:

@@ -1,4 +1,4 @@
-"""The logistic regressions beside the language models: labels in order, unseen labels, real separation."""
+"""The logistic regressions: order of labels, unseen labels, separation."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ TEXTS = ["good film", "good soup", "bad film", "bad soup", "so so film", "so so 
 LABELS = ["positive", "positive", "negative", "negative", "neutral", "neutral"] * 3
 
 
-def test_log_probabilities_stand_in_the_labels_order() -> None:
+def test_log_probabilities_are_in_the_order_of_the_labels() -> None:
     model = tfidf_classifier().fit(TEXTS, LABELS)
     for labels in (["negative", "neutral", "positive"], ["positive", "negative", "neutral"]):
         scores = log_probabilities(model, ["good day", "bad day", "so so day"], labels)
@@ -27,8 +27,8 @@ def test_a_label_that_was_never_seen_is_never_the_most_likely() -> None:
 def test_a_probe_finds_the_direction_that_decides() -> None:
     draws = np.random.default_rng(0)
     states = draws.normal(size=(300, 20))
-    labels = ["yes" if each > 0 else "no" for each in states[:, 3] * 5]
+    labels = ["yes" if state > 0 else "no" for state in states[:, 3] * 5]
     model = state_classifier().fit(states[:200], labels[:200])
     scores = log_probabilities(model, states[200:], ["no", "yes"])
-    found = ["yes" if yes > no else "no" for no, yes in scores]
-    assert np.mean([a == b for a, b in zip(found, labels[200:], strict=True)]) > 0.9
+    predicted = ["yes" if yes > no else "no" for no, yes in scores]
+    assert np.mean([a == b for a, b in zip(predicted, labels[200:], strict=True)]) > 0.9

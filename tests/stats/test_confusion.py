@@ -1,4 +1,4 @@
-"""Every metric on confusion counts, against scikit-learn: nulls, absent labels, two to six labels."""
+"""Every metric on confusion counts, compared with scikit-learn: nulls, absent labels, 2 to 6 labels."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ Rows = tuple[Labels, list[str], list[str | None]]
 
 @st.composite
 def rows(draw: st.DrawFn, all_labels_occur: bool = False) -> Rows:
-    """Two to six labels, expected labels (some perhaps absent), predictions (some perhaps null)."""
+    """Two to six labels, expected labels (some may be absent), predictions (some may be null)."""
     names = draw(st.permutations(ALL_LABELS))[: draw(st.integers(2, 6))]
     labels = Labels(names=list(names), positive=draw(st.sampled_from(names)))
     occurring = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
@@ -49,7 +49,7 @@ def rows(draw: st.DrawFn, all_labels_occur: bool = False) -> Rows:
 def by_scikit_learn(
     expected: list[str], predicted: list[str | None], labels: Labels
 ) -> dict[str, float]:
-    """Every metric but balanced accuracy as scikit-learn computes it; a null is a label of its own."""
+    """Every metric except balanced accuracy, by scikit-learn; a null is an additional label."""
     guesses = [guess or "" for guess in predicted]
     occurring = [name for name in labels.names if name in expected]
     macro = precision_recall_fscore_support(
@@ -168,7 +168,7 @@ def test_several_tables_have_the_metrics_of_each_table_alone(study: Rows) -> Non
         }
 
 
-# --- what counts as wrong, what is left out ----------------------------------------------------------
+# --- what counts as wrong, what is excluded ----------------------------------------------------------
 
 
 def test_the_seed_studys_table_comes_from_its_counts() -> None:

@@ -1,4 +1,4 @@
-"""Intervals: those of the textbooks where they have them, and what must hold of any."""
+"""Intervals: compared with textbook results, and properties of every interval."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def tables(draw: st.DrawFn, fewest: int = 1) -> tuple[int, int, int]:
 
 
 def _likeliest(b: int, c: int, n: int, d: float) -> float:
-    """The share right in the second alone that makes the table likeliest if d were true, by search."""
+    """The share of rows right only in the second system with the highest likelihood given d, by search."""
     grid = np.linspace(max(0, -d), (1 - d) / 2, 200_001)[1:-1]
     likelihood = b * np.log(grid + d) + c * np.log(grid) + (n - b - c) * np.log(1 - d - 2 * grid)
     return float(grid[likelihood.argmax()])
@@ -98,7 +98,7 @@ def test_below_fifty_rows_the_interval_is_the_posteriors() -> None:
     assert paired_difference_interval(3, 1, 40, 0.95) == bayes_interval(3, 1, 40, 0.95)
 
 
-# --- a likelihood a token -----------------------------------------------------------------------
+# --- likelihood per token ------------------------------------------------------------------------
 
 
 def test_identical_systems_differ_by_exactly_nothing() -> None:

@@ -12,7 +12,7 @@ from stats.paired import alone, holm, mcnemar_exact, right_rows
 
 
 def exact_p(b: int, c: int) -> float:
-    """Twice the lesser tail of a binomial of b + c with one half, in whole numbers."""
+    """Twice the smaller tail of a binomial with n = b + c and p = 1/2, in exact integers."""
     tail = sum(math.comb(b + c, count) for count in range(min(b, c) + 1))
     return min(1.0, 2 * tail / 2 ** (b + c))
 
@@ -32,7 +32,7 @@ def test_the_exact_test_of_millions_of_rows_is_that_of_the_normal_limit() -> Non
 def test_the_seed_studys_ranking_is_unsupported_at_best() -> None:
     assert (
         mcnemar_exact(2, 0) == 0.5
-    )  # 46 and 44 right of 50, those of the second among the first's
+    )  # 46 and 44 of 50 right; the first is right wherever the second is
 
 
 @given(st.lists(st.floats(0, 1), max_size=28))

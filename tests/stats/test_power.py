@@ -1,4 +1,4 @@
-"""Power of the exact test: what is known, the sum over all tables, its level without a difference."""
+"""Power of the exact test: known values, the sum over all tables, the level without a difference."""
 
 import pytest
 from scipy.stats import binom
@@ -44,18 +44,18 @@ def test_without_a_difference_the_test_errs_at_most_at_its_level(n: int) -> None
 
 
 def test_the_smallest_difference_is_found_with_the_power_asked_for() -> None:
-    found = smallest_difference(1000, 0.1)
-    assert found is not None
-    assert found == pytest.approx(0.0287, abs=2e-4)
-    assert power(1000, 0.1, found) == pytest.approx(0.8, abs=1e-3)
+    smallest = smallest_difference(1000, 0.1)
+    assert smallest is not None
+    assert smallest == pytest.approx(0.0287, abs=2e-4)
+    assert power(1000, 0.1, smallest) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_where_too_few_rows_differ_more_must_differ_for_a_difference_to_show() -> None:
     for discordance in (0.0, 0.05):
-        found = smallest_difference(50, discordance)
-        assert found is not None
-        assert found > discordance
-        assert power(50, found, found) == pytest.approx(0.8, abs=1e-3)
+        smallest = smallest_difference(50, discordance)
+        assert smallest is not None
+        assert smallest > discordance
+        assert power(50, smallest, smallest) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_a_handful_of_rows_shows_no_difference_at_all() -> None:

@@ -1,4 +1,4 @@
-"""The readings: probabilities, the shift that is best on given rows, the commonest free answers."""
+"""Readings of answers: probabilities, the shift with the best accuracy, the commonest free answers."""
 
 import numpy as np
 import pytest
@@ -20,9 +20,11 @@ def count_right(
 
 
 def test_probabilities_are_the_likelihoods_shares_however_small_they_are() -> None:
-    found = label_probabilities([[np.log(0.1), np.log(0.3)], [-5000.0, -5001.0], [0.0, -5000.0]])
+    probabilities = label_probabilities(
+        [[np.log(0.1), np.log(0.3)], [-5000.0, -5001.0], [0.0, -5000.0]]
+    )
     sure = 1 / (1 + np.exp(-1))
-    assert found == pytest.approx(np.array([[0.25, 0.75], [sure, 1 - sure], [1.0, 0.0]]))
+    assert probabilities == pytest.approx(np.array([[0.25, 0.75], [sure, 1 - sure], [1.0, 0.0]]))
 
 
 def test_a_model_that_leans_to_a_label_is_set_right_by_a_moved_threshold() -> None:
@@ -46,7 +48,7 @@ def test_the_widest_stretch_is_taken_then_the_nearest_to_0() -> None:
 def test_no_threshold_is_better_than_the_chosen_one(rows: list[tuple[float, float, str]]) -> None:
     scores, expected = [[a, b] for a, b, _ in rows], [label for *_, label in rows]
     first, second = chosen_shift(scores, expected, TWO)
-    every = [at / 8 for at in range(-170, 171)]  # finer than the scores' own steps
+    every = [at / 8 for at in range(-170, 171)]  # finer than the steps of the scores
     best = max(count_right(scores, [0.0, at], expected, TWO) for at in every)
     assert first == 0.0
     assert count_right(scores, [first, second], expected, TWO) >= best
@@ -60,13 +62,13 @@ def test_no_threshold_is_better_than_the_chosen_one(rows: list[tuple[float, floa
 def test_three_labels_move_until_no_single_move_helps(
     rows: list[tuple[float, float, float, str]],
 ) -> None:
-    scores, expected = [list(each[:3]) for each in rows], [each[3] for each in rows]
+    scores, expected = [list(row[:3]) for row in rows], [row[3] for row in rows]
     shift = chosen_shift(scores, expected, THREE)
     right = count_right(scores, shift, expected, THREE)
     assert shift[0] == 0.0
     for label in (1, 2):
         for step in (-9.1, -2.3, -0.6, 0.6, 2.3, 9.1):
-            moved = [each + step * (at == label) for at, each in enumerate(shift)]
+            moved = [value + step * (at == label) for at, value in enumerate(shift)]
             assert count_right(scores, moved, expected, THREE) <= right
 
 
@@ -77,5 +79,5 @@ def test_no_rows_move_nothing() -> None:
 def test_the_commonest_answers_that_name_no_label_are_counted() -> None:
     generated = ["so", " great\n", "positive", "great", "awful", None, "so", "bad"]
     parsed = [None, None, "positive", None, None, None, None, None]
-    found = commonest_invalid(generated, parsed, 3)
-    assert found == [("great", 2), ("so", 2), ("awful", 1)]
+    commonest = commonest_invalid(generated, parsed, 3)
+    assert commonest == [("great", 2), ("so", 2), ("awful", 1)]

@@ -1,4 +1,4 @@
-"""Training seeds: a verdict over seeds needs several, and is wider than that of one test set."""
+"""Training seeds: a verdict over seeds needs several seeds; its interval is wider than for one model."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ def test_one_training_gives_no_interval() -> None:
 
 def test_seeds_that_agree_leave_the_rows_doubt() -> None:
     row = [1] * 90 + [0] * 10
-    found, _ = over_seeds([row, row, row], 0.95)
-    assert found.value == pytest.approx(0.9)
-    assert found.low is not None
-    assert found.low < 0.9 - 1.96 * (0.9 * 0.1 / 100) ** 0.5  # Student's t of two degrees is wider
+    estimate, _ = over_seeds([row, row, row], 0.95)
+    assert estimate.value == pytest.approx(0.9)
+    assert estimate.low is not None
+    assert estimate.low < 0.9 - 1.96 * (0.9 * 0.1 / 100) ** 0.5  # Student's t is wider
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
@@ -32,25 +32,25 @@ def test_seeds_that_differ_widen_the_interval() -> None:
 
 
 def test_another_seed_and_other_rows_are_covered() -> None:
-    # Simulated: a recipe whose trainings are right on .9 of the rows, give or take .02.
+    # Simulated: the accuracy of a recipe's trainings is .9 with a standard deviation of .02.
     draws = np.random.default_rng(5)
     truth = norm.cdf(1.28 / (0.1**2 + 0.8**2 + 0.6**2) ** 0.5)
     covered = 0
     for _ in range(400):
-        easy = draws.normal(size=300)  # what a row asks, the same for every seed
+        easy = draws.normal(size=300)  # how easy a row is, for all seeds
         worth = draws.normal(1.28, 0.1, size=3)
         right = (worth[:, None] + easy[None] * 0.8 + draws.normal(size=(3, 300)) * 0.6 > 0).astype(
             int
         )
-        found, _ = over_seeds(right, 0.95)
-        assert found.low is not None
-        assert found.high is not None
-        covered += found.low <= truth <= found.high
+        estimate, _ = over_seeds(right, 0.95)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        covered += estimate.low <= truth <= estimate.high
     assert covered / 400 >= 0.95
 
 
 def _right(*shares: float) -> np.ndarray:
-    """Which of 1,000 rows each seed gets right: the first so many."""
+    """(seed, row): right on the first `share` of 1,000 rows, for each seed's share."""
     return np.array([np.arange(1000) < 1000 * share for share in shares])
 
 
@@ -60,12 +60,12 @@ def _judged(right: dict[str, Right], family: Family) -> list[Verdict]:
 
 def test_a_verdict_holds_over_seeds_where_the_seeds_agree() -> None:
     right = {"original": _right(0.6, 0.6, 0.6), "tuned": _right(0.9, 0.91, 0.89)}
-    (found,) = _judged(right, Family([("original", "tuned")]))
-    assert found.kind == "worse"
-    assert found.comparison.by_seed == pytest.approx([-0.3, -0.31, -0.29])
-    assert found.comparison.difference == pytest.approx(-0.3)
-    assert found.sentence.startswith("original is worse than tuned: -30.0 points [")
-    assert found.sentence.endswith("] over seeds (-30.0, -31.0, -29.0)")
+    (verdict,) = _judged(right, Family([("original", "tuned")]))
+    assert verdict.kind == "worse"
+    assert verdict.comparison.by_seed == pytest.approx([-0.3, -0.31, -0.29])
+    assert verdict.comparison.difference == pytest.approx(-0.3)
+    assert verdict.sentence.startswith("original is worse than tuned: -30.0 points [")
+    assert verdict.sentence.endswith("] over seeds (-30.0, -31.0, -29.0)")
     (turned,) = _judged(right, Family([("tuned", "original")]))
     assert turned.kind == "better"
     assert turned.comparison.by_seed == pytest.approx([0.3, 0.31, 0.29])
@@ -73,16 +73,16 @@ def test_a_verdict_holds_over_seeds_where_the_seeds_agree() -> None:
 
 def test_seeds_that_disagree_cannot_tell() -> None:
     right = {"one": _right(0.9, 0.95, 0.85), "other": _right(0.89, 0.89, 0.93)}
-    (found,) = _judged(right, Family([("one", "other")]))
-    assert found.kind == "cannot tell"
+    (verdict,) = _judged(right, Family([("one", "other")]))
+    assert verdict.kind == "cannot tell"
 
 
 def test_equal_systems_divide_by_nothing() -> None:
     right = {name: _right(0.5, 0.5, 0.5) for name in ("a", "b", "tuned")}
     family = Family([("a", "tuned"), ("b", "tuned")], [("tuned", ["a", "b"])])
-    found = _judged(right, family)
-    assert [each.kind for each in found] == [*["no difference larger"] * 2, "cannot tell"]
-    assert all(each.p == 1 for each in found)
+    verdicts = _judged(right, family)
+    assert [verdict.kind for verdict in verdicts] == [*["no difference larger"] * 2, "cannot tell"]
+    assert all(verdict.p == 1 for verdict in verdicts)
 
 
 def test_better_than_all_rivals_over_seeds_needs_every_rival() -> None:
@@ -92,13 +92,13 @@ def test_better_than_all_rivals_over_seeds_needs_every_rival() -> None:
         "near": _right(0.88, 0.88, 0.88),
     }
     for rivals, kind in ((["far"], "better"), (["far", "near"], "cannot tell")):
-        (found,) = _judged(right, Family([], [("tuned", rivals)]))
-        assert found.kind == kind
-        assert found.comparison.second == rivals[-1]
+        (verdict,) = _judged(right, Family([], [("tuned", rivals)]))
+        assert verdict.kind == kind
+        assert verdict.comparison.second == rivals[-1]
 
 
 def test_a_single_training_has_no_verdict() -> None:
     right = {"original": _right(0.1), "tuned": _right(0.9)}
-    (found,) = _judged(right, Family([("tuned", "original")]))
-    assert (found.kind, found.p) == ("cannot tell", 1.0)
-    assert "(no interval) over seeds (+80.0)" in found.sentence
+    (verdict,) = _judged(right, Family([("tuned", "original")]))
+    assert (verdict.kind, verdict.p) == ("cannot tell", 1.0)
+    assert "(no interval) over seeds (+80.0)" in verdict.sentence

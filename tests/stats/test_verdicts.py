@@ -18,7 +18,7 @@ MARGIN = 0.01
 
 
 def _rows(n: int, first_alone: int, second_alone: int) -> tuple[list[str], dict[str, list[str]]]:
-    """Rows where one system alone is right so often; both are right on the others."""
+    """n rows: some right only for the first system, some only for the second, the rest for both."""
     expected = ["positive"] * n
     wrong = "negative"
     first = [wrong] * second_alone + ["positive"] * (n - second_alone)
@@ -28,8 +28,8 @@ def _rows(n: int, first_alone: int, second_alone: int) -> tuple[list[str], dict[
 
 def _verdict(n: int, first_alone: int, second_alone: int) -> Verdict:
     comparisons = compared(*_rows(n, first_alone, second_alone), 0.95)
-    (found,) = judge(comparisons, Family([("first", "second")]), 0.95, MARGIN)
-    return found
+    (verdict,) = judge(comparisons, Family([("first", "second")]), 0.95, MARGIN)
+    return verdict
 
 
 def test_a_significant_difference_is_better_or_worse_by_its_sign() -> None:
@@ -43,57 +43,57 @@ def test_a_significant_difference_is_better_or_worse_by_its_sign() -> None:
 
 
 def test_fifty_rows_cannot_tell_the_seed_studys_tuned_models_apart() -> None:
-    for both_wrong in range(5):  # whatever their overlap: 46 and 44 right
-        found = _verdict(50, 6 - both_wrong, 4 - both_wrong)
-        assert found.kind == "cannot tell"
-        assert "better" not in found.sentence
-        assert "worse" not in found.sentence
+    for both_wrong in range(5):  # 46 and 44 rows right, with any overlap
+        verdict = _verdict(50, 6 - both_wrong, 4 - both_wrong)
+        assert verdict.kind == "cannot tell"
+        assert "better" not in verdict.sentence
+        assert "worse" not in verdict.sentence
 
 
 def test_cannot_tell_names_the_smallest_detectable_difference_and_never_reads_as_equal_or_failed() -> (
     None
 ):
-    found = _verdict(1000, 30, 22)
-    assert found.kind == "cannot tell"
-    assert found.sentence == (
+    verdict = _verdict(1000, 30, 22)
+    assert verdict.kind == "cannot tell"
+    assert verdict.sentence == (
         "cannot tell first from second: 0.8 points [-0.6, 2.3]; with 1,000 rows, only differences of at "
         "least 2.1 points are detected reliably (80% power)"
     )
     for word in ("equal", "same", "not better", "no difference", "fail", "reject"):
-        assert word not in found.sentence
+        assert word not in verdict.sentence
 
 
 def test_a_narrow_interval_around_nothing_is_no_difference_larger_than_the_margin() -> None:
-    found = _verdict(10_000, 50, 48)
-    assert found.kind == "no difference larger"
-    assert found.sentence.startswith(
+    verdict = _verdict(10_000, 50, 48)
+    assert verdict.kind == "no difference larger"
+    assert verdict.sentence.startswith(
         "no difference larger than 1.0 points between first and second"
     )
 
 
 def test_an_interval_that_leaves_the_margin_on_one_side_alone_cannot_tell() -> None:
-    for found in (_verdict(1000, 4, 10), _verdict(1000, 10, 4)):
-        low, high = found.comparison.low, found.comparison.high
+    for verdict in (_verdict(1000, 4, 10), _verdict(1000, 10, 4)):
+        low, high = verdict.comparison.low, verdict.comparison.high
         assert low is not None
         assert high is not None
         assert min(abs(low), abs(high)) < MARGIN < max(abs(low), abs(high))
-        assert found.kind == "cannot tell"
+        assert verdict.kind == "cannot tell"
 
 
 @pytest.mark.parametrize("n", [1, 20, 50, 5000])
 def test_identical_predictions_are_told_apart_by_nothing(n: int) -> None:
-    found = _verdict(n, 0, 0)
-    assert found.kind == ("no difference larger" if n == 5000 else "cannot tell")
-    assert found.comparison.difference == 0
-    assert found.p == 1
-    assert "-0.0 points" not in found.sentence
+    verdict = _verdict(n, 0, 0)
+    assert verdict.kind == ("no difference larger" if n == 5000 else "cannot tell")
+    assert verdict.comparison.difference == 0
+    assert verdict.p == 1
+    assert "-0.0 points" not in verdict.sentence
     if n == 1:
-        assert "with 1 rows, no difference is detected reliably" in found.sentence
+        assert "with 1 rows, no difference is detected reliably" in verdict.sentence
     elif n < 5000:
-        assert f"with {n} rows, only differences of at least" in found.sentence
+        assert f"with {n} rows, only differences of at least" in verdict.sentence
 
 
-def test_what_holm_takes_back_is_said() -> None:
+def test_a_verdict_that_holm_removes_is_reported() -> None:
     expected, pair = _rows(1000, 20, 7)
     several = {**pair, **{f"other{at}": pair["first"] for at in range(5)}}
     comparisons = compared(expected, several, 0.95)
@@ -112,20 +112,20 @@ def test_every_pair_is_compared_once_in_the_systems_order() -> None:
     comparisons = compared(expected, dict.fromkeys("abcd", pair["first"]), 0.95)
     pairs = [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d")]
     assert list(comparisons) == pairs
-    assert [(each.first, each.second) for each in comparisons.values()] == pairs
+    assert [(comparison.first, comparison.second) for comparison in comparisons.values()] == pairs
 
 
 def test_a_family_is_judged_first_minus_second_and_no_other_pair_counts() -> None:
     expected, pair = _rows(1000, 310, 15)
     systems = {**pair, "third": pair["second"]}
     comparisons = compared(expected, systems, 0.95)
-    (found,) = judge(comparisons, Family([("second", "first")]), 0.95, MARGIN)
-    assert (found.comparison.first, found.kind, found.tests) == ("second", "worse", 1)
-    assert found.p == comparison_of(comparisons, "first", "second").p
+    (verdict,) = judge(comparisons, Family([("second", "first")]), 0.95, MARGIN)
+    assert (verdict.comparison.first, verdict.kind, verdict.tests) == ("second", "worse", 1)
+    assert verdict.p == comparison_of(comparisons, "first", "second").p
 
 
 def _against_all(*alone: tuple[int, int], n: int = 1000) -> Verdict:
-    """A system against rivals: (rows that only the system has right, only the rival)."""
+    """A system against rivals; `alone`: (rows right only for the system, only for the rival)."""
     most = max(only_rival for _, only_rival in alone)
     expected = ["yes"] * n
     tuned = ["no"] * most + ["yes"] * (n - most)
@@ -134,32 +134,32 @@ def _against_all(*alone: tuple[int, int], n: int = 1000) -> Verdict:
         for at, (a, b) in enumerate(alone)
     }
     comparisons = compared(expected, {"tuned": tuned, **rivals}, 0.95)
-    (found,) = judge(comparisons, Family([], [("tuned", list(rivals))]), 0.95, MARGIN)
-    return found
+    (verdict,) = judge(comparisons, Family([], [("tuned", list(rivals))]), 0.95, MARGIN)
+    return verdict
 
 
 def test_better_than_all_needs_the_largest_p_to_be_significant() -> None:
-    found = _against_all((310, 15), (60, 15), (200, 0))
-    assert found.kind == "better"
-    assert found.p == pytest.approx(binomtest(15, 75).pvalue)
-    assert found.comparison.second == "rival1"
-    assert found.sentence.startswith(
+    verdict = _against_all((310, 15), (60, 15), (200, 0))
+    assert verdict.kind == "better"
+    assert verdict.p == pytest.approx(binomtest(15, 75).pvalue)
+    assert verdict.comparison.second == "rival1"
+    assert verdict.sentence.startswith(
         "tuned is better than every system without fine-tuning: 4.5 points ["
     )
-    assert "] against the best such system, rival1, exact McNemar p = " in found.sentence
+    assert "] against the best such system, rival1, exact McNemar p = " in verdict.sentence
 
 
 def test_a_single_equal_rival_takes_better_than_all_back() -> None:
-    found = _against_all((310, 15), (20, 15))
-    assert found.kind == "cannot tell"
-    assert found.sentence.startswith("tuned is not shown to be ahead of every system without ")
-    assert "better" not in found.sentence
+    verdict = _against_all((310, 15), (20, 15))
+    assert verdict.kind == "cannot tell"
+    assert verdict.sentence.startswith("tuned is not shown to be ahead of every system without ")
+    assert "better" not in verdict.sentence
 
 
 def test_a_rival_that_is_ahead_makes_p_one() -> None:
-    found = _against_all((310, 15), (15, 100))
-    assert (found.kind, found.p) == ("cannot tell", 1.0)
-    assert found.comparison.difference == pytest.approx(-0.085)
+    verdict = _against_all((310, 15), (15, 100))
+    assert (verdict.kind, verdict.p) == ("cannot tell", 1.0)
+    assert verdict.comparison.difference == pytest.approx(-0.085)
 
 
 def test_holm_runs_over_pairs_and_tests_against_all_together() -> None:
@@ -201,9 +201,9 @@ def test_systems_that_differ_by_chance_alone_are_seldom_told_apart() -> None:
     for _ in range(200):
         right = draws.random((4, 300)) < 0.85
         systems = {
-            name: ["yes" if each else "no" for each in row]
+            name: ["yes" if is_right else "no" for is_right in row]
             for name, row in zip(names, right, strict=True)
         }
-        found = judge(compared(["yes"] * 300, systems, 0.95), family, 0.95, MARGIN)
-        alarms += any(each.kind in ("better", "worse") for each in found)
+        verdicts = judge(compared(["yes"] * 300, systems, 0.95), family, 0.95, MARGIN)
+        alarms += any(verdict.kind in ("better", "worse") for verdict in verdicts)
     assert alarms <= 10

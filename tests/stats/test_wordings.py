@@ -1,4 +1,4 @@
-"""Template sensitivity: what the wording alone decides, trained and held-out wordings apart."""
+"""Template sensitivity: accuracy by template, for trained and held-out templates separately."""
 
 import pytest
 from hypothesis import given
@@ -13,11 +13,11 @@ RIGHT = {
 }
 
 
-def test_wordings_in_training_and_held_out_stand_apart() -> None:
-    found = by_wording(RIGHT, {"unseen"}, 0.95)
-    assert set(found) == {False, True}
-    trained, held_out = found[False], found[True]
-    assert {name: each.value for name, each in trained.by_template.items()} == {
+def test_wordings_in_training_and_held_out_are_separate() -> None:
+    groups = by_wording(RIGHT, {"unseen"}, 0.95)
+    assert set(groups) == {False, True}
+    trained, held_out = groups[False], groups[True]
+    assert {name: accuracy.value for name, accuracy in trained.by_template.items()} == {
         "plain": 0.75,
         "asked": 0.5,
     }
@@ -32,7 +32,7 @@ def test_without_held_out_wordings_there_is_one_group() -> None:
 
 
 def test_rows_that_all_wordings_answer_alike_count_once() -> None:
-    # Asked twice, a row is still one draw: the interval of the mean is that of the rows.
+    # A row that is asked twice is still one draw: the interval of the mean does not change.
     once = by_wording({"a": RIGHT["plain"]}, set(), 0.95)[False]
     twice = by_wording({"a": RIGHT["plain"], "b": RIGHT["plain"]}, set(), 0.95)[False]
     assert once.mean == twice.mean
@@ -47,9 +47,9 @@ def test_rows_that_all_wordings_answer_alike_count_once() -> None:
 def test_the_mean_lies_between_worst_and_best_and_inside_its_interval(
     answers: list[list[bool]],
 ) -> None:
-    found = by_wording({str(at): each for at, each in enumerate(answers)}, set(), 0.95)[False]
-    assert found.worst - 1e-9 <= found.mean.value <= found.best + 1e-9
+    group = by_wording({str(at): right for at, right in enumerate(answers)}, set(), 0.95)[False]
+    assert group.worst - 1e-9 <= group.mean.value <= group.best + 1e-9
     if len(answers[0]) > 1:
-        assert found.mean.low is not None
-        assert found.mean.high is not None
-        assert 0 <= found.mean.low <= found.mean.value <= found.mean.high <= 1
+        assert group.mean.low is not None
+        assert group.mean.high is not None
+        assert 0 <= group.mean.low <= group.mean.value <= group.mean.high <= 1

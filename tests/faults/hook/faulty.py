@@ -1,4 +1,4 @@
-"""A study whose stages are disturbed, and what it must be afterwards."""
+"""A study whose stages are disturbed, and helpers that compare its outputs afterwards."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from sitecustomize import Fault
 HOOK = Path(__file__).parent
 FORKS = HOOK.parents[1] / "forks"
 
-SEED = 4  # of every draw
-OLD = b"what an older run has left"
+SEED = 4  # for all random draws
+OLD = b"the output of an older run"
 
 
 class Stages:
-    """A toy study whose stages run at once, each in a process of its own; see `forked.py`."""
+    """A toy study whose stages start quickly, each in its own process; see `forked.py`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class Stages:
         )
 
     def run(self, stage: str, fault: Fault | None = None, **more: Any) -> tuple[int, str]:
-        """Run a stage, perhaps disturbed; its exit code and all that it said."""
+        """Run a stage, with a fault if one is passed; return its exit code and output."""
         assert self._program.stdin
         assert self._program.stdout
         request = {
@@ -59,45 +59,45 @@ class Stages:
         return answer["code"], answer["output"]
 
     def make(self, last: str) -> None:
-        """Run the stages up to `last` that have not run yet, undisturbed; note what they leave."""
+        """Run the stages up to `last` that have not run yet, without faults; record outputs and events."""
         for stage in self.commands:
             if stage not in self.undisturbed:
                 events = self.folder / ".dvc/tmp/events"
-                # The events of the second run count: folders exist, and an older output is replaced.
+                # Record the second run: folders exist then, and an older output is replaced.
                 for _ in range(2):
                     events.unlink(missing_ok=True)
                     code, output = self.run(stage, events=str(events))
                     assert code == 0, output
-                self.undisturbed[stage] = self.made(stage)
+                self.undisturbed[stage] = self.outputs(stage)
                 self.events[stage] = events.read_text(encoding="utf-8").splitlines()
                 events.unlink()
             if stage == last:
                 return
 
-    def made(self, stage: str) -> dict[str, bytes]:
-        """What is at the places of a stage's outputs."""
-        return made(self.folder, self.outs[stage])
+    def outputs(self, stage: str) -> dict[str, bytes]:
+        """{path: content} of a stage's output files."""
+        return outputs_of(self.folder, self.outs[stage])
 
     def close(self) -> None:
         self._program.communicate()
 
 
 def _stages(folder: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The command of every stage and its outputs, in the order of dvc.yaml, in which they can run."""
+    """{stage: command} and {stage: output paths}, in the order of dvc.yaml, in which they can run."""
     commands, outs = {}, {}
     content = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
     for name, stage in content["stages"].items():
         for key in stage.get("foreach", [None]):
-            each = json.loads(json.dumps(stage.get("do", stage)).replace("${key}", str(key)))
+            single = json.loads(json.dumps(stage.get("do", stage)).replace("${key}", str(key)))
             title = name if key is None else f"{name}@{key}"
-            commands[title] = each["cmd"].removeprefix("python stages/")
-            metrics = [path for metric in each.get("metrics", []) for path in metric]
-            outs[title] = [*each["outs"], *metrics]
+            commands[title] = single["cmd"].removeprefix("python stages/")
+            metrics = [path for metric in single.get("metrics", []) for path in metric]
+            outs[title] = [*single["outs"], *metrics]
     return commands, outs
 
 
-def made(folder: Path, outs: Sequence[str]) -> dict[str, bytes]:
-    """The files at these places, half-written neighbours aside, to the byte."""
+def outputs_of(folder: Path, outs: Sequence[str]) -> dict[str, bytes]:
+    """{path: content} of the files at or below `outs`, without half-written files."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for out in outs
@@ -111,7 +111,7 @@ def is_partial(path: Path) -> bool:
 
 
 def left_over(folder: Path) -> list[str]:
-    """What is half-written in the study, and what DVC or a library leaves like that."""
+    """Half-written files in the study, including temporary files of DVC and libraries."""
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")
@@ -121,9 +121,9 @@ def left_over(folder: Path) -> list[str]:
 
 
 def draw(stage: str, events: int, count: int) -> list[Fault]:
-    """So many moments to be killed at: at an event, or a while after it."""
+    """`count` random moments for a kill: at an event, and for the last one a short time after it."""
     draws = random.Random(f"{SEED}:{stage}")
     at = draws.sample(range(1, events + 1), min(count, events))
-    # The last is one of computing rather than of writing.
+    # The last kill hits the stage while it computes, not while it writes.
     delays = [*[0.0] * (len(at) - 1), draws.uniform(0.01, 0.2)]
     return [Fault("", event, delay) for event, delay in zip(at, delays, strict=True)]

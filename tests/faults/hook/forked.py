@@ -1,7 +1,7 @@
-"""Stages that begin at once: this program has imported all that they import, and forks one per request.
+"""Start stages quickly: this program has imported their modules and forks a process per request.
 
-`python forked.py` in a study's folder, with its stages, `hook` and `forks` on PYTHONPATH, reads requests
-and writes answers, JSON in a line each.
+Run `python forked.py` in a study's folder, with its stages, `hook` and `forks` on PYTHONPATH. It reads
+requests from stdin and writes answers to stdout, one JSON object per line.
 """
 
 import json
@@ -18,7 +18,7 @@ from sitecustomize import Fault, watch
 
 def main() -> None:
     import_stages()
-    # A stage shall not write there.
+    # A copy of stdout: a stage must not write to it.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     answers.write("ready\n")
     for line in sys.stdin:
@@ -43,11 +43,11 @@ def _run(
     events: str | None,
     file_size: int | None,
 ) -> None:
-    """Be the stage `command`, and end with its exit code."""
-    os.setpgid(0, 0)  # a kill of its group is not the end of this program
+    """Run the stage `command` in this process and exit with its exit code."""
+    os.setpgid(0, 0)  # a kill of the stage's group must not end this program
     for stream in (1, 2):
         os.dup2(pipe, stream)
-    # What was started with nohup or & ignores an interrupt, and so do its children.
+    # A process started with nohup or & ignores an interrupt, and its children inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if file_size is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))

@@ -1,8 +1,8 @@
-"""A kill at the n-th event of a process: Python imports this by itself where PYTHONPATH names the folder.
+"""Kill a process at its n-th event. Python imports this module at startup if PYTHONPATH names its folder.
 
-An event is a file that is opened to be written, moved or removed, or a folder that is made or removed,
-in the working directory. FAULT tells which one ends what, as JSON (see `Fault`); FAULT_EVENTS names a
-file that all events go to, a line each.
+An event is a file in the working directory that is opened for writing, moved or removed, or a folder that is
+created or removed. The variable FAULT contains a `Fault` as JSON. FAULT_EVENTS names a file; each event is
+written to it as a line.
 """
 
 import json
@@ -20,10 +20,10 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 @dataclass(frozen=True)
 class Fault:
-    """A signal at the n-th event that a process with `command` in its command line comes to.
+    """A signal at event number `event` of a process with `command` in its command line.
 
-    `of` counts only events of paths that end so. The signal comes `delay` seconds after the event,
-    while the process works on. It goes to the process itself, to the DVC above it or to its whole group.
+    Only events of paths that end with `of` count. The signal comes `delay` seconds after the event, while
+    the process continues. `to`: "self", "dvc" (the DVC process above) or "group" (the process group).
     """
 
     command: str
@@ -35,7 +35,7 @@ class Fault:
 
 
 def watch(fault: Fault | None, events: Path | None) -> None:
-    """Let `fault` strike this process, and note its events."""
+    """Send the signal of `fault` at its event, and write events to the file `events`."""
     counted, inside = 0, False
     top = os.getcwd() + os.sep
     notes = None if events is None else events.open("a", encoding="utf-8", buffering=1)
@@ -46,7 +46,7 @@ def watch(fault: Fault | None, events: Path | None) -> None:
             return
         path = arguments[0]
         if not isinstance(path, str | bytes | os.PathLike):
-            return  # an open descriptor
+            return  # an open file descriptor
         if event == "open" and not arguments[2] & _WRITES:
             return
         inside = True
@@ -78,7 +78,7 @@ def _strike(fault: Fault) -> None:
 
 
 def _dvc() -> int:
-    """The process of DVC, this one or one above it; 0 where none is."""
+    """The id of the DVC process: this process or an ancestor; 0 if there is none."""
     process = os.getpid()
     while process > 1:
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
