@@ -30,7 +30,7 @@ import yaml
 from lm.base import load_tokenizer
 from prompts.encode import Encoder
 from prompts.templates import read_templates
-from rows.answers import LABELLED_PREDICTIONS
+from rows.answers import LABELLED_PREDICTIONS, TOKENS
 from rows.predictions import PREDICTIONS
 from rows.tables import read_table
 from settings.read import read_settings
@@ -122,6 +122,12 @@ def read_rows(system: str, count: int | None) -> list[Row]:
     if not pool.keys() >= set(table["template"].to_pylist()):
         raise StudyError(
             f"{path}: uses a template that no longer exists; `dvc repro` writes new predictions"
+        )
+    tokens = read_table(PREDICTIONS / system / "tokens.parquet", TOKENS).slice(0, count)
+    if any(tokens["end_counts"].to_pylist()):
+        raise StudyError(
+            f"{system}: the tokens of one label begin the tokens of another label, so the end of the answer "
+            "counts in every score; lm_eval does not count the end, and the cross-check needs other labels"
         )
     rows = [
         Row(

@@ -180,22 +180,23 @@ def _bootstrap_coverage(
     true = _true_differences(cells, shares)
     names = LABELS.names
     generator = _generator(name, n, discordance, difference)
-    # FEWEST = 0: the table shows the method, also where the study would report no interval.
-    previous = resampling.REPLICATES, resampling.FEWEST
-    resampling.REPLICATES, resampling.FEWEST = RESAMPLES, 0
+    previous = resampling.REPLICATES
+    resampling.REPLICATES = RESAMPLES
     covered = dict.fromkeys(true, 0)
     try:
         for study in range(studies):
             counts = generator.multinomial(n, shares)
             rows = [cell for cell, count in zip(cells, counts, strict=True) for _ in range(count)]
             expected, of_first, of_second = ([names[cell[at]] for cell in rows] for at in range(3))
+            predictions: dict[str, Sequence[str | None]] = {"first": of_first, "second": of_second}
+            values = resampling.resampled_metrics(expected, predictions, LABELS, study)
             differences = resampling.percentile_differences(
-                expected, of_first, of_second, LABELS, CONFIDENCE, study
+                values["first"], values["second"], CONFIDENCE
             )
             for key, (_, low, high) in differences.items():
                 covered[key] += low is not None and high is not None and low <= true[key] <= high
     finally:
-        resampling.REPLICATES, resampling.FEWEST = previous
+        resampling.REPLICATES = previous
     return {key: count / studies for key, count in covered.items()}
 
 

@@ -156,7 +156,7 @@ def write_synthetic_study(
         ]
         write_table(to / "labelled.parquet", table_of(rows, LABELLED_PREDICTIONS))
         tokens = [
-            {"row_id": id, "prompt_tokens": 40 + at % 3, "generated_tokens": 2}
+            {"row_id": id, "prompt_tokens": 40 + at % 3, "generated_tokens": 2, "end_counts": False}
             for at, id in enumerate(ids)
         ]
         write_table(to / "tokens.parquet", table_of(tokens, TOKENS))

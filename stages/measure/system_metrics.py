@@ -26,7 +26,7 @@ from rows.tables import read_table
 from settings.labels import Labels
 from stats.bootstrap import Values, metric_intervals
 from stats.calibration import Bin, calibration_error, reliability_bins
-from stats.confusion import absent_labels
+from stats.confusion import absent_labels, most_confused
 from stats.estimate import Estimate, share
 from stats.intervals import ratio_difference_interval
 from stats.noise import accuracy_by_band
@@ -44,7 +44,8 @@ class Labelled:
 
     `scored` (n): the most likely label of each row. `n_ties`: rows with several most likely labels, whose
     prediction is the first of these labels. `metrics`: every metric of `METRICS` by key.
-    `absent_labels`: labels that no test row has; macro averages leave these labels out. `by_agreement`:
+    `absent_labels`: labels that no test row has; macro averages leave these labels out. `confused`: the
+    commonest wrong predictions, as (label, prediction, rows). `by_agreement`:
     accuracy and number of rows by band of human agreement. `probabilities` (n, K): the labels'
     probabilities, None for a system without probabilities. `bins`: reliability bins of these.
     """
@@ -53,6 +54,7 @@ class Labelled:
     n_ties: int
     metrics: Mapping[str, Estimate]
     absent_labels: Sequence[str]
+    confused: Sequence[tuple[str, str | None, int]]
     by_agreement: Mapping[str, tuple[Estimate | None, int]]
     probabilities: NDArray[np.float64] | None
     bins: Sequence[Bin]
@@ -141,6 +143,7 @@ def measure_labelled(
         n_ties=sum(_is_tie(row["log_likelihoods"] or []) for row in rows),
         metrics={**metric_intervals(resampled, confidence), "accuracy": accuracy},
         absent_labels=absent_labels(expected, labels),
+        confused=most_confused(expected, scored),
         by_agreement=accuracy_by_band([row["agreement"] for row in test], is_right, confidence),
         probabilities=probabilities,
         bins=[] if probabilities is None else reliability_bins(probabilities, expected, labels),

@@ -30,6 +30,25 @@ def results_blocks(results: Results) -> Iterator[Block]:
     yield further_table(results.metrics)
 
 
+def confusion_blocks(results: Results) -> Iterator[Block]:
+    """The commonest wrong predictions of the trained systems; nothing for two labels."""
+    if len(results.labels.names) == 2:
+        return
+    yield Heading("Which labels are confused")
+    yield text("The commonest wrong predictions of each trained system, with their test rows:")
+    yield bullets(
+        f"{system.name}: "
+        + (
+            ", ".join(
+                f"{label} taken for {prediction or 'no label'} ({rows})"
+                for label, prediction, rows in results.metrics[system.name].labelled.confused
+            )
+            or "none"
+        )
+        for system in results.systems.trained
+    )
+
+
 def verdict_blocks(results: Results, differences: Mapping[Pair, Differences]) -> Iterator[Block]:
     """The primary verdicts, and all other pairs in a folded part of the page."""
     yield Heading("Which differences are real")

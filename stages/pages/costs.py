@@ -8,6 +8,9 @@ from pages.blocks import Block, Code, Heading, Table, bullets, text
 from pages.numbers import NOTHING, in_nats, percent, with_interval
 from settings.labels import Labels
 
+MOST_CONSTANTS = (
+    5  # labels; with more, the table does not show the constants of the moved threshold
+)
 SIZES = {  # key in metrics/train_*.json: heading
     "rows": "training rows",
     "steps": "steps",
@@ -117,6 +120,7 @@ def cost_table(systems: Mapping[str, SystemMetrics]) -> Table:
 
 def readings_table(systems: Mapping[str, SystemMetrics], labels: Labels) -> Table:
     """One row a language model: accuracy of both readings and with a moved threshold, and the constants."""
+    columns = ["most likely label", "free answer", "invalid", "moved threshold"]
     rows = [
         [
             name,
@@ -124,12 +128,13 @@ def readings_table(systems: Mapping[str, SystemMetrics], labels: Labels) -> Tabl
             with_interval(answering.free),
             with_interval(answering.invalid),
             with_interval(answering.shifted),
-            ", ".join(f"{nats:+.2f}" for nats in answering.shift[1:]),
         ]
         for name, answering in _language_models(systems)
     ]
-    constants = f"nats added to {', '.join(labels.names[1:])}"
-    columns = ("most likely label", "free answer", "invalid", "moved threshold", constants)
+    if len(labels.names) <= MOST_CONSTANTS:
+        columns.append(f"nats added to {', '.join(labels.names[1:])}")
+        for row, (_, answering) in zip(rows, _language_models(systems), strict=True):
+            row.append(", ".join(f"{nats:+.2f}" for nats in answering.shift[1:]))
     return Table(("model", *columns), rows)
 
 

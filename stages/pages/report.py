@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from measure.results import Ceilings, Results, Trainings
-from pages.accuracy import results_blocks, results_table, verdict_blocks
+from pages.accuracy import confusion_blocks, results_blocks, results_table, verdict_blocks
 from pages.answer import answer_text
 from pages.blocks import Block, Heading, bullets, text
 from pages.costs import cost_blocks, cost_table, reading_blocks, training_blocks
@@ -25,6 +25,7 @@ def report_blocks(
         Heading("Results", 1),
         text(answer_text(results, ceilings)),
         *results_blocks(results),
+        *confusion_blocks(results),
         *verdict_blocks(results, differences),
         *seed_blocks(results, trainings),
         *cost_blocks(results),

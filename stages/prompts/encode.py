@@ -7,7 +7,6 @@ the same whether the answer is learnt, scored or generated. All text is plain te
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -18,7 +17,8 @@ from jinja2 import TemplateError
 from prompts.format import STOP, STOP_AFTER_SHOTS, PromptFormat
 
 _MARK = "\ue000text\ue000"  # in place of a message while a chat template is rendered
-_DATE = datetime(2025, 1, 1)  # in templates that write today's date: equal ids every day
+# Before a chat template: a template that writes today's date then has the same ids every day.
+_FIXED_DATE = "{% macro strftime_now(format) %}01 Jan 2025{% endmacro %}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +158,12 @@ class Encoder:
         return ids[0] if is_special else self.eos
 
     def _rendered(self, *roles: str) -> str:
-        """The chat template around a mark as the message of each role; the date is always `_DATE`."""
+        """The chat template around a mark as the message of each role; the date is always the same."""
         rendered: str = self.tokenizer.apply_chat_template(
             [{"role": role, "content": _MARK} for role in roles],
             tokenize=False,
             add_generation_prompt=roles[-1] == "user",
-            strftime_now=_DATE.strftime,
+            chat_template=_FIXED_DATE + self.tokenizer.get_chat_template(),
         )
         return rendered
 

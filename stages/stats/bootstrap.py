@@ -85,15 +85,26 @@ def metric_differences(
     because it would contain the true value too seldom (docs/statistics.md).
     """
     n_differing = sum(one != other for one, other in zip(first, second, strict=True))
-    differences = {
-        key: _estimate(
-            first_values[key] - second_values[key], confidence if n_differing >= FEWEST else None
-        )
-        for key in first_values
-    }
+    differences = percentile_differences(
+        first_values, second_values, confidence if n_differing >= FEWEST else None
+    )
     counts = alone(right_rows(expected, first), right_rows(expected, second))
     low, high = paired_difference_interval(*counts, len(expected), confidence)
     return {**differences, "accuracy": Estimate(differences["accuracy"].value, low, high)}
+
+
+def percentile_differences(
+    first_values: Mapping[str, Values],
+    second_values: Mapping[str, Values],
+    confidence: float | None,
+) -> Differences:
+    """Each metric of the first system minus the second, with the percentile interval of the differences.
+
+    The values are resampled together. No interval if `confidence` is None.
+    """
+    return {
+        key: _estimate(first_values[key] - second_values[key], confidence) for key in first_values
+    }
 
 
 def _sums(draws: Values, places: NDArray[np.int64], size: int) -> Values:

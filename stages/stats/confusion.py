@@ -1,5 +1,6 @@
 """Confusion counts of predicted labels, and the metrics from these counts, listed in `METRICS`."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,6 +168,15 @@ def absent_labels(expected: Sequence[str], labels: Labels) -> list[str]:
     """The labels, in order, that are the expected label of no row. Macro averages leave them out."""
     occurring = set(expected)
     return [name for name in labels.names if name not in occurring]
+
+
+def most_confused(
+    expected: Sequence[str], predicted: Sequence[str | None], count: int = 10
+) -> list[tuple[str, str | None, int]]:
+    """The commonest wrong predictions: (label, prediction, number of rows), the most rows first."""
+    pairs = Counter(pair for pair in zip(expected, predicted, strict=True) if pair[0] != pair[1])
+    in_order = sorted(pairs.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or ""))
+    return [(label, prediction, rows) for (label, prediction), rows in in_order[:count]]
 
 
 def _ratio(numerator: Values, denominator: Values) -> Values:

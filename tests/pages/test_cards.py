@@ -69,10 +69,10 @@ def _parts(settings: Settings, training: Training, **changed: Any) -> list[Part]
 def _metrics(right: Sequence[bool], bare: float) -> SystemMetrics:
     scored: list[str | None] = ["positive" if is_right else "negative" for is_right in right]
     share = Estimate(sum(right) / len(right), 0.25, 0.75)
-    labelled = Labelled(scored, {metric.key: share for metric in METRICS}, [], {}, None, [])
+    labelled = Labelled(scored, 0, {metric.key: share for metric in METRICS}, [], [], {}, None, [])
     cost = Estimate(bare, 0.0, 1.0)
     answering = Answering(
-        *(50.0, share, share),
+        *(50.0, 0.0, [], share, share),
         commonest_invalid=[],
         shift=[0.0, 0.0],
         shifted=share,

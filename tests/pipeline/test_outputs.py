@@ -100,6 +100,7 @@ def test_every_table_has_the_schema_of_its_contract(finished: Path) -> None:
         contract[f"predictions/{system}/wordings.parquet"] = answers.SCORES
         contract[f"predictions/{system}/likelihoods.parquet"] = answers.LIKELIHOODS
         contract[f"predictions/{system}/tokens.parquet"] = answers.TOKENS
+    contract["predictions/original_few_shot/examples.parquet"] = answers.EXAMPLES
     contract["predictions/original_pretrained/states.parquet"] = answers.STATES
     contract["data/replicates/predictions.parquet"] = REPLICATES
     tables = {str(path.relative_to(finished)) for path in finished.glob("*/**/*.parquet")}

@@ -1,12 +1,21 @@
 """The bootstrap of every metric, for one system and for the difference of two."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from settings.labels import Labels
-from stats.bootstrap import bootstrap_differences, bootstrap_intervals
+from stats import bootstrap
+from stats.bootstrap import (
+    Differences,
+    Metrics,
+    metric_differences,
+    metric_intervals,
+    resampled_metrics,
+)
 from stats.confusion import METRICS, classification_metrics
 from stats.intervals import paired_difference_interval
 from stats.paired import alone, right_rows
@@ -31,6 +40,53 @@ def _predictions(
         ]
 
     return expected, guessed(shares[0]), guessed(shares[1])
+
+
+def bootstrap_differences(
+    expected: list[str],
+    first: Sequence[str | None],
+    second: Sequence[str | None],
+    labels: Labels,
+    confidence: float,
+    seed: int,
+) -> Differences:
+    """The differences of two systems that are resampled together."""
+    values = resampled_metrics(expected, {"first": first, "second": second}, labels, seed)
+    own = (values["first"], values["second"])
+    return metric_differences(expected, first, second, *own, confidence)
+
+
+def bootstrap_intervals(
+    expected: list[str],
+    predicted: Sequence[str | None],
+    labels: Labels,
+    confidence: float,
+    seed: int,
+) -> Metrics:
+    """The metrics of one system, resampled alone."""
+    values = resampled_metrics(expected, {"one": predicted}, labels, seed)
+    return metric_intervals(values["one"], confidence)
+
+
+def test_the_interval_of_a_system_does_not_depend_on_the_other_systems() -> None:
+    expected, first, second = _predictions(THREE, 120, (0.8, 0.6), 9)
+    values = resampled_metrics(expected, {"second": second, "first": first}, THREE, 3)
+    alone_values = resampled_metrics(expected, {"first": first}, THREE, 3)
+    for key in KEYS:
+        assert (values["first"][key] == alone_values["first"][key]).all()
+
+
+def test_resamples_in_chunks_are_the_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, first, second = _predictions(THREE, 90, (0.8, 0.6), 10)
+    systems = {"first": first, "second": second}
+    monkeypatch.setattr(bootstrap, "REPLICATES", 40)
+    whole = resampled_metrics(expected, systems, THREE, 3)
+    monkeypatch.setattr(bootstrap, "_CHUNK", 7 * 90)
+    in_chunks = resampled_metrics(expected, systems, THREE, 3)
+    for name in systems:
+        for key in KEYS:
+            assert len(whole[name][key]) == 41
+            assert (in_chunks[name][key] == whole[name][key]).all()
 
 
 @pytest.mark.parametrize("labels", [TWO, THREE])
