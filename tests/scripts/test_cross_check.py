@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from prompts.encode import Encoder
 from prompts.format import write_prompt
-from rows.answers import LABELLED_PREDICTIONS
+from rows.answers import LABELLED_PREDICTIONS, TOKENS
 from rows.tables import read_table, table_of, write_table
 from systems import systems_of
 
@@ -88,12 +88,20 @@ def checked(study: Path, base: Path) -> Path:
     for system in ("original_pretrained", "mixed_fine_tuned"):
         path = study / f"predictions/{system}/labelled.parquet"
         write_table(path, table_of(rows, LABELLED_PREDICTIONS))
+        write_table(path.with_name("tokens.parquet"), table_of(_tokens("abc", False), TOKENS))
     (study / "scores.json").write_text(json.dumps(scores))
     fake = study / ".venv-lm-eval/bin/lm_eval"
     fake.parent.mkdir(parents=True)
     fake.write_text(FAKE.format(python=sys.executable))
     fake.chmod(0o755)
     return study
+
+
+def _tokens(row_ids: str, end_counts: bool) -> list[dict[str, object]]:
+    return [
+        {"row_id": id, "prompt_tokens": 9, "generated_tokens": 2, "end_counts": end_counts}
+        for id in row_ids
+    ]
 
 
 def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -246,6 +254,13 @@ def test_the_label_that_predictions_name_is_what_is_checked(
     write_table(path, table_of(rows, LABELLED_PREDICTIONS))
     assert cross_check(SYSTEMS["original_pretrained"], 2) == 1
     assert "accuracy 0.0000 here, 0.5000 in lm_eval" in capsys.readouterr().out
+
+
+def test_scores_with_the_end_of_the_answer_are_not_compared(checked: Path) -> None:
+    path = checked / "predictions/original_pretrained/tokens.parquet"
+    write_table(path, table_of(_tokens("abc", True), TOKENS))
+    with pytest.raises(StudyError, match="original_pretrained: the tokens of one label begin the"):
+        cross_check(SYSTEMS["original_pretrained"], 2)
 
 
 def test_a_tie_passes_and_is_printed(checked: Path, capsys: pytest.CaptureFixture[str]) -> None:
