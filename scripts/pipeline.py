@@ -70,7 +70,7 @@ def stages_of(systems: Systems, raw_files: list[str]) -> dict[str, Any]:
             "mix", [f"{GENERAL}/train.parquet", f"{LABELLED}/train.parquet"], ["data/mixed"]
         ),
         "preflight": stage(
-            "preflight", [*rows, f"{LABELLED}/test.parquet", *launch], ["data/preflight"]
+            "preflight", [*rows, LABELLED, f"{GENERAL}/test.parquet", *launch], ["data/preflight"]
         ),
         "base_model": stage("base_model", [FOUND], [BASE]),
         "encoder": stage("encoder", [FOUND_ENCODER], [ENCODER]),

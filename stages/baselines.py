@@ -18,9 +18,9 @@ from rows.tables import read_typed_rows
 from settings.labels import Labels
 from settings.read import read_settings
 from stats.classifiers import log_probabilities, tfidf_classifier
-from stats.confusion import classification_metrics
+from stats.confusion import METRICS, classification_metrics
 from stats.noise import noise_bound
-from systems import systems_of
+from systems import System, systems_of
 
 ROWS = Path("data/prepared/labelled")
 
@@ -60,6 +60,9 @@ def main() -> None:
 
     for system in systems_of(settings.task).of_kind("baseline", "reference"):
         predictions = BASELINES[system.name](data)
+        if predictions is None:
+            write_nothing(system, row_ids, expected)
+            continue
         rows = label_rows(row_ids, expected, predictions.labels, predictions.log_probabilities)
         write_labelled_predictions(system.name, rows)
         metrics = classification_metrics(expected, predictions.labels, settings.labels)
@@ -71,6 +74,15 @@ def main() -> None:
     write_json(Path("metrics/label_noise.json"), {"upper_bound": bound, "n": len(train)})
     print(f"at most {bound:.3f} of the training labels are wrong (TF-IDF's own mistakes included)")
     write_log("baselines")
+
+
+def write_nothing(system: System, row_ids: list[str], expected: list[str]) -> None:
+    """The outputs of a baseline that does not know the labels: no prediction, and null for every metric."""
+    rows = label_rows(row_ids, expected, [None] * len(expected))
+    write_labelled_predictions(system.name, rows)
+    metrics = {**dict.fromkeys(metric.key for metric in METRICS), "n": len(expected)}
+    write_json(Path(f"metrics/evaluate/{system.name}.json"), metrics)
+    print(f"{system.name}: does not know these labels, and is left out")
 
 
 def majority(data: Data) -> Predictions:
@@ -87,18 +99,18 @@ def tfidf_logistic(data: Data) -> Predictions:
     return Predictions([names[place] for place in scores.argmax(1)], scores.tolist())
 
 
-def vader_lexicon(data: Data) -> Predictions:
+def vader_lexicon(data: Data) -> Predictions | None:
     """The label of VADER's compound score: negative below 0, else positive.
 
-    If the labels include neutral, scores between -0.05 and 0.05 are neutral. Labels other than
-    negative, positive and neutral get no prediction.
+    If the labels include neutral, scores between -0.05 and 0.05 are neutral. None for labels other than
+    negative, positive and neutral.
     """
     # Imported here: only a study with the VADER baseline needs the package.
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     names = {name.casefold(): name for name in data.labels.names}
     if not {"negative", "positive"} <= set(names) <= {"negative", "neutral", "positive"}:
-        return Predictions([None] * len(data.test_texts))
+        return None
     analyser = SentimentIntensityAnalyzer()
     predicted: list[str | None] = []
     for text in data.test_texts:
@@ -110,8 +122,9 @@ def vader_lexicon(data: Data) -> Predictions:
     return Predictions(predicted)
 
 
-# The function of every system of kind baseline or reference in systems.py.
-BASELINES: dict[str, Callable[[Data], Predictions]] = {
+# The function of every system of kind baseline or reference in systems.py. It returns None for labels
+# that it does not know.
+BASELINES: dict[str, Callable[[Data], Predictions | None]] = {
     "majority": majority,
     "tfidf_logistic": tfidf_logistic,
     "vader_lexicon": vader_lexicon,

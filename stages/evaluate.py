@@ -5,6 +5,7 @@ model answers freely. General instructions with many right answers: the expected
 """
 
 import argparse
+import json
 import random
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from lm.base import load_system, load_tokenizer, make_repeatable
 from lm.processes import is_sharded, launch
 from prompts.bare_labels import bare_labels
 from prompts.encode import Encoder
+from prompts.format import PromptFormat
 from prompts.templates import POOL, Template, read_templates
 from rows.answers import (
     EXAMPLES,
@@ -79,9 +81,18 @@ def main() -> None:
     tokenizer = load_tokenizer(BASE)
     rows = read_typed_rows(INSTRUCTIONS_DIR / "labelled/test.parquet", InstructionRow)
     limit = label_limit(Encoder(tokenizer, settings.prompt_format), pool, labels, limits)
+    general_rows = read_typed_rows(INSTRUCTIONS_DIR / "general/test.parquet", InstructionRow)
     shots: dict[str, list[FewShotExample]] = {"labelled": [], "general": []}
     if system.examples:
-        shots = draw_examples(limits.few_shot_examples, labels, settings.seed)
+        drawn = draw_examples(limits.few_shot_examples, labels, settings.seed)
+        for task, task_rows, longest in (
+            ("labelled", rows, limit),
+            ("general", general_rows, limits.max_new_tokens_general),
+        ):
+            prompts = [row["prompt"] for row in task_rows]
+            shots[task] = fitting_examples(
+                drawn[task], tokenizer, settings.prompt_format, prompts, longest
+            )
         write_table(
             folder / "examples.parquet", table_of([*shots["labelled"], *shots["general"]], EXAMPLES)
         )
@@ -90,11 +101,7 @@ def main() -> None:
         name,
         load_system(BASE, adapter, settings.precision, "auto" if spread else None),
         {
-            task: Encoder(
-                tokenizer,
-                settings.prompt_format,
-                [(example["prompt"], example["completion"]) for example in examples],
-            )
+            task: encoder_of(tokenizer, settings.prompt_format, examples)
             for task, examples in shots.items()
         },
         limits.batch_size,
@@ -119,10 +126,11 @@ def main() -> None:
 
     # General test instructions: exact match where one answer is right. Where many answers are right, the
     # log-likelihood of the expected answer measures forgetting.
-    rows = read_typed_rows(INSTRUCTIONS_DIR / "general/test.parquet", InstructionRow)
-    general = answer_general(model, rows, limits.max_new_tokens_general)
+    general = answer_general(model, general_rows, limits.max_new_tokens_general)
     write_table(folder / "general.parquet", table_of(general, GENERAL_PREDICTIONS))
-    write_table(folder / "likelihoods.parquet", table_of(score_general(model, rows), LIKELIHOODS))
+    write_table(
+        folder / "likelihoods.parquet", table_of(score_general(model, general_rows), LIKELIHOODS)
+    )
 
     # Checked instructions: no training row contains one, and programs check the answers.
     for file, entries, limit in checked:
@@ -189,6 +197,43 @@ def draw_examples(count: int, labels: Labels, seed: int) -> dict[str, list[FewSh
         generator.shuffle(drawn)
         examples[task] = drawn
     return examples
+
+
+def encoder_of(
+    tokenizer: Any, prompt_format: PromptFormat, examples: Sequence[FewShotExample]
+) -> Encoder:
+    """The encoder whose prompts begin with these examples."""
+    shots = [(example["prompt"], example["completion"]) for example in examples]
+    return Encoder(tokenizer, prompt_format, shots)
+
+
+def fitting_examples(
+    examples: list[FewShotExample],
+    tokenizer: Any,
+    prompt_format: PromptFormat,
+    prompts: Sequence[str],
+    limit: int,
+) -> list[FewShotExample]:
+    """The first examples with which the longest prompt and its answer fit into the base model's context.
+
+    `limit`: the most tokens of an answer.
+    """
+    config = json.loads((BASE / "config.json").read_text(encoding="utf-8"))
+    positions = config.get("text_config", config).get("max_position_embeddings", float("inf"))
+    plain = encoder_of(tokenizer, prompt_format, [])
+    longest = max((len(plain.prompt(prompt)) for prompt in prompts), default=0) + limit
+    n_fitting = len(examples)
+    while n_fitting:
+        encoder = encoder_of(tokenizer, prompt_format, examples[:n_fitting])
+        if len(encoder.prompt("")) + longest <= positions:
+            break
+        n_fitting -= 1
+    if n_fitting < len(examples):
+        print(
+            f"few-shot examples: only {n_fitting} of {len(examples)} fit into the {positions:,} tokens that "
+            "the base model reads"
+        )
+    return examples[:n_fitting]
 
 
 def measure(

@@ -10,7 +10,9 @@ from runtime.files import write_json
 from runtime.process import run_stage
 from runtime.progress import in_words
 
+import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from lm.budget import (
     Device,
@@ -24,21 +26,22 @@ from lm.budget import (
 )
 from lm.processes import is_sharded, processes_of
 from lm.source import BASE, ENCODER, ModelInfo, look_up
+from prompts.encode import Encoder
 from rows.instructions import INSTRUCTIONS
 from rows.tables import read_table
 from settings.model import Precision, Train
 from settings.read import read_settings
 from systems import systems_of
 
-TEST_ROWS = Path("data/instructions/labelled/test.parquet")
-CHARACTERS = 3.5  # in a token, about: the tokenizer is not fetched yet
+INSTRUCTIONS_DIR = Path("data/instructions")
+MOST_COUNTED = 20_000  # rows of a table whose tokens are counted; of a larger table, a sample
 MAX_HOURS = 72  # without a GPU: a longer training is a mistake
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Work:
-    """One training. `tokens`: of all epochs; `longest`: of a row; `answer`: of an answer; all estimates."""
+    """One training. `tokens`: of all epochs; `longest`: of a row; `answer`: of an answer, in tokens."""
 
     name: str
     rows: int
@@ -50,7 +53,15 @@ class Work:
 
 def main() -> None:
     settings = read_settings(
-        "task", "base_model", "encoder.base", "encoder.max_length", "precision", "train", "launch"
+        "task",
+        "prompt_format",
+        "base_model",
+        "encoder.base",
+        "encoder.max_length",
+        "precision",
+        "train",
+        "evaluate.max_new_tokens_general",
+        "launch",
     )
     train, precision = settings.train, settings.precision
     processes = processes_of(settings.launch)
@@ -61,10 +72,12 @@ def main() -> None:
     require_positions(encoder, settings.encoder.max_length)
     shape = shape_of(base.config, train.lora_layers)
     device = this_device(precision.dtype)
+    text_encoder = Encoder(base.tokenizer, settings.prompt_format)
     works = [
-        work_of(system.train_stage, system.rows, train, processes)
+        work_of(system.train_stage, system.rows, text_encoder, train, processes)
         for system in systems_of(settings.task).tuned
     ]
+    require_context(base, text_encoder, settings.evaluate.max_new_tokens_general)
     memory = max(
         (
             training_memory(shape, precision, train, work.longest, work.answer, sharers)
@@ -88,7 +101,8 @@ def main() -> None:
             f"{work.name}: {work.rows:,} rows, about {work.tokens:,} tokens, {work.steps:,} steps; "
             f"about {in_words(seconds[work.name])}"
         )
-    print(f"test: {len(read_table(TEST_ROWS, INSTRUCTIONS)):,} rows, answered by every model")
+    n_test = len(read_table(INSTRUCTIONS_DIR / "labelled/test.parquet", INSTRUCTIONS))
+    print(f"test: {n_test:,} rows, answered by every model")
     print(
         f"memory: about {memory.total / GIB:.1f} of {device.memory / GIB:.1f} GiB (weights "
         f"{memory.weights / GIB:.1f}, adapter {memory.adapter / GIB:.1f}, a step's activations "
@@ -111,26 +125,87 @@ def main() -> None:
     )
 
 
-def work_of(name: str, path: Path, train: Train, processes: int) -> Work:
-    """Count the rows and steps of a training; estimate its tokens from the characters of its texts.
+def work_of(name: str, path: Path, encoder: Encoder, train: Train, processes: int) -> Work:
+    """Count the rows, steps and tokens of a training.
 
-    Raises `StudyError` if the table has no row.
+    Raises `StudyError` if the table has no row, and for rows longer than `train.max_length`.
     """
-    rows = read_table(path, INSTRUCTIONS)
-    if not len(rows):
+    lengths = token_lengths(path, encoder)
+    if not lengths.n_rows:
         raise StudyError(f"{path}: contains no row to train on")
-    answers = pc.utf8_length(rows["completion"])
-    lengths = pc.add(pc.utf8_length(rows["prompt"]), answers)
-    batches = -(-len(rows) // (train.batch_size * processes))  # of each process
+    too_long = lengths.rows > train.max_length
+    if too_long.any():
+        raise StudyError(
+            f"{name}: {too_long.sum():,} of {len(too_long):,} rows have more than train.max_length = "
+            f"{train.max_length} tokens; the longest, row {lengths.row_ids[lengths.rows.argmax()]}, has "
+            f"{lengths.rows.max():,}: raise train.max_length, or shorten the texts or leave them out"
+        )
+    batches = -(-lengths.n_rows // (train.batch_size * processes))  # of each process
     updates = -(-batches // train.gradient_accumulation)
     return Work(
         name,
-        rows=len(rows),
+        rows=lengths.n_rows,
         steps=max(1, round(updates * train.epochs)),
-        tokens=round(pc.sum(lengths).as_py() * train.epochs / CHARACTERS),
-        longest=round(pc.max(lengths).as_py() / CHARACTERS),
-        answer=round(pc.max(answers).as_py() / CHARACTERS) + 1,
+        tokens=round(lengths.mean * lengths.n_rows * train.epochs),
+        longest=int(lengths.rows.max()),
+        answer=int(lengths.answers.max()),
     )
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The tokens of counted rows (n): of prompt and answer, and of the answer with its end.
+
+    `n_rows`: all rows of the table, of which n are counted. `mean`: the tokens of a row of the table.
+    """
+
+    n_rows: int
+    mean: float
+    row_ids: list[str]
+    rows: NDArray[np.int64]
+    answers: NDArray[np.int64]
+
+
+def token_lengths(path: Path, encoder: Encoder) -> Lengths:
+    """Count the tokens of a table's rows: of all, or of `MOST_COUNTED` rows at equal distances.
+
+    A tenth of the counted rows of a large table are those with the most characters.
+    """
+    table = read_table(path, INSTRUCTIONS)
+    n_rows = n_spread = len(table)
+    if n_rows > MOST_COUNTED:
+        n_longest = MOST_COUNTED // 10
+        n_spread = MOST_COUNTED - n_longest
+        characters = pc.add(pc.utf8_length(table["prompt"]), pc.utf8_length(table["completion"]))
+        longest = np.argsort(-characters.to_numpy())[:n_longest]
+        spread = np.linspace(0, n_rows - 1, n_spread).astype(int)
+        table = table.take(np.concatenate([spread, longest]))
+    prompts = [len(encoder.prompt(prompt)) for prompt in table["prompt"].to_pylist()]
+    answers = [len(encoder.answer(answer)) + 1 for answer in table["completion"].to_pylist()]
+    rows = np.array(prompts, np.int64) + np.array(answers, np.int64)
+    mean = float(rows[:n_spread].mean()) if n_rows else 0.0
+    return Lengths(n_rows, mean, table["row_id"].to_pylist(), rows, np.array(answers, np.int64))
+
+
+def require_context(base: ModelInfo, encoder: Encoder, max_new_tokens_general: int) -> None:
+    """Raise `StudyError` if a row that the models answer is longer than the base model reads."""
+    limit = getattr(base.config.get_text_config(), "max_position_embeddings", None)
+    if limit is None:
+        return
+    tables = [f"labelled/{split}.parquet" for split in ("validation", "test", "wordings")]
+    for name in (*tables, "general/test.parquet"):
+        lengths = token_lengths(INSTRUCTIONS_DIR / name, encoder)
+        needed = lengths.rows
+        if name.startswith("general"):
+            needed = needed - lengths.answers + max_new_tokens_general
+        n_too_long = int((needed > limit).sum())
+        if n_too_long:
+            raise StudyError(
+                f"{INSTRUCTIONS_DIR / name}: {n_too_long:,} of {len(needed):,} rows do not fit into the "
+                f"{limit:,} tokens that {base.name} reads; row {lengths.row_ids[needed.argmax()]} needs "
+                f"{needed.max():,} with its answer: shorten the texts or leave them out, or choose another "
+                "base model"
+            )
 
 
 def require_positions(encoder: ModelInfo, max_length: int) -> None:

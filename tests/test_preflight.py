@@ -12,11 +12,15 @@ from typing import Any
 from runtime.errors import StudyError
 
 import pytest
+from transformers import AutoTokenizer
 
 import base_model
 import preflight
 from hub import Hub
 from lm import budget
+from prompts.encode import Encoder
+from rows.instructions import INSTRUCTIONS, InstructionRow
+from rows.tables import read_typed_rows, table_of, write_table
 
 RunStage = Callable[..., subprocess.CompletedProcess[str]]
 Change = Callable[[Path, str, object], None]
@@ -72,6 +76,68 @@ def test_it_says_what_the_study_will_take(
     assert found == {"path": str(toy_bert)}
     logged = json.loads((study / "logs/preflight.json").read_text(encoding="utf-8"))
     assert logged["train_sentiment_estimated_seconds"] <= logged["train_mixed_estimated_seconds"]
+
+
+def test_tokens_are_those_of_the_tokenizer_in_any_script(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], toy_base: Path
+) -> None:
+    monkeypatch.chdir(study)
+    path = Path("data/instructions/labelled/train.parquet")
+    rows = read_typed_rows(path, InstructionRow)
+    texts = ("यह फ़िल्म बहुत अच्छी है", "这部电影非常好看", "🙂🎉🎂👩‍👩‍👧")
+    for at, row in enumerate(rows):
+        row["prompt"] = f"{texts[at % 3]} {at}"
+    write_table(path, table_of(rows, INSTRUCTIONS))
+    preflight.main()
+    (tokens,) = re.findall(r"train_sentiment: .* about ([\d,]+) tokens", capsys.readouterr().out)
+    encoder = Encoder(AutoTokenizer.from_pretrained(toy_base), "alpaca")
+    exact = sum(len(encoder.example(row["prompt"], row["completion"]).input_ids) for row in rows)
+    assert int(tokens.replace(",", "")) == exact
+
+
+def test_of_a_large_table_a_sample_is_counted(
+    study: Path, monkeypatch: pytest.MonkeyPatch, toy_base: Path
+) -> None:
+    monkeypatch.chdir(study)
+    path = Path("data/mixed/train.parquet")
+    encoder = Encoder(AutoTokenizer.from_pretrained(toy_base), "alpaca")
+    whole = preflight.token_lengths(path, encoder)
+    monkeypatch.setattr(preflight, "MOST_COUNTED", 40)
+    sample = preflight.token_lengths(path, encoder)
+    assert (sample.n_rows, len(sample.rows)) == (whole.n_rows, 40)
+    assert sample.mean == pytest.approx(whole.mean, rel=0.1)
+    assert sample.rows.max() == whole.rows.max()
+
+
+def test_rows_longer_than_max_length_stop_it_with_their_number(
+    study: Path, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    change(study / "profiles/small.yaml", "train.max_length", 20)
+    monkeypatch.chdir(study)
+    with pytest.raises(
+        StudyError,
+        match=r"^train_sentiment: 80 of 80 rows have more than train\.max_length = 20 tokens; the longest, "
+        r"row \S+, has \d+: raise train\.max_length, or shorten",
+    ):
+        preflight.main()
+    assert not (study / "data/preflight").exists()
+
+
+def test_rows_beyond_the_context_window_stop_it(
+    study: Path, monkeypatch: pytest.MonkeyPatch, toy_base: Path, change: Change, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(toy_base, tmp_path / "narrow"))
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    (base / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 24}))
+    change(study / "profiles/small.yaml", "base_model.path", str(base))
+    monkeypatch.chdir(study)
+    with pytest.raises(
+        StudyError,
+        match=r"labelled/validation\.parquet: \d+ of \d+ rows do not fit into the 24 tokens that .*narrow "
+        r"reads; row \S+ needs \d+ with its answer",
+    ):
+        preflight.main()
+    assert not (study / "data/preflight").exists()
 
 
 def test_steps_too_large_for_the_memory_stop_it(
@@ -152,7 +218,8 @@ def test_a_base_on_the_hub_is_found_and_its_weights_left_there(
     assert float(gigabytes) == pytest.approx(size / 1e9, abs=0.006)
     asked = [request.path for request in hub.requests if "/resolve/" in request.path]
     assert asked
-    assert all(path.endswith("/config.json") for path in asked)
+    assert any(path.endswith("/config.json") for path in asked)
+    assert not [path for path in asked if path.endswith(".safetensors")]
 
     # The branch moves: the base is the commit that was found.
     hub.add("models", "someone/mistral", {"config.json": b"{}"}, commit="b" * 40)

@@ -72,6 +72,8 @@ def fetch_file(source: HubBase, commit: str, file: HubFile, folder: Path) -> Non
 
 def require_shards(place: str, folder: Path, needed: list[HubFile]) -> None:
     """Raise `StudyError` if the index of the weights names a file that is not among `needed`."""
+    if not (folder / INDEX).is_file():  # weights in one file
+        return
     content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     missing = set(content["weight_map"].values()) - {file.path for file in needed}
     if missing:

