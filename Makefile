@@ -2,10 +2,9 @@
 
 PYTHON ?= python3.11
 N ?= 3
-VENV := $(CURDIR)/.venv
-export PATH := $(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/.installed .dvc/plots.html
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+PIP := .venv/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help repro pipeline compare packages replicates remote push pull check-remote export publish cross-check \
@@ -100,7 +99,7 @@ lock:  ## resolve requirements.in and requirements-cross-check.in anew into thei
 	@touch $@
 
 .dvc/plots.html: scripts/plots_page.py .venv/.installed   # .dvc/config names it
-	$(VENV)/bin/python $< $@
+	.venv/bin/python $< $@
 
 .venv-lm-eval/.installed: requirements-cross-check.lock
 	$(PYTHON) -m venv .venv-lm-eval
