@@ -65,7 +65,7 @@ CHANGES: dict[str, tuple[str, str, str, set[str]]] = {
     "training_seed": ("params.yaml", "training_seed: 42", "training_seed: 43", TRAIN | {"compare"}),
     "prompt_format": (
         *("params.yaml", "prompt_format: alpaca", "prompt_format: chat"),
-        {"instructify", "compare"} | TUNE | ANSWER,
+        {"instructify", "preflight", "compare"} | TUNE | ANSWER,
     ),
     "another profile": ("params.yaml", "profile: pocket", "profile: unused", ALL - {"mix"}),
     "max_rejected_share": ("params.yaml", "share: 0.01", "share: 0.02", {"prepare"}),
