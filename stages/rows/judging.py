@@ -10,13 +10,15 @@ from runtime.errors import StudyError, shown
 
 from rows.normalise import normalised
 from rows.raters import count_raters
-from rows.reading import RawRow, require_columns
+from rows.raw_row import RawRow, require_columns
 from rows.row import Check, Kind, Row, SetAside, set_aside
 from settings.sources import Band, GeneralRows, LabelledRows
 
 # Whole numbers are often written as floats if the column has missing values.
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+\.0+")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# U+0085 is missing: Unicode has it as a line separator.
+_C1_CONTROL = re.compile(r"[\x80-\x84\x86-\x9f]")
 _YAML_BOOLEANS = ("yes", "no", "on", "off")
 
 
@@ -68,7 +70,8 @@ def general_check(raw_rows: Iterable[RawRow], source: GeneralRows) -> Check:
     required = [columns.instruction, columns.output]
     if columns.input is not None and "input" in columns.model_fields_set:
         required.append(columns.input)
-    require_columns(list(raw_rows), required)
+    optional = [] if columns.input is None else [columns.input]
+    require_columns(list(raw_rows), required, optional)
 
     def check(row: RawRow) -> Row | SetAside:
         try:
@@ -112,6 +115,11 @@ def _valid_text(column: str, value: Any) -> str:
         raise _UnusableError(f"{column} contains a NUL character")
     if _LONE_SURROGATE.search(value):
         raise _UnusableError(f"{column} contains half of a character (a lone surrogate)")
+    if control := _C1_CONTROL.search(value):
+        raise _UnusableError(
+            f"{column} contains the control character U+{ord(control[0]):04X}: text in cp1252 was once read "
+            "as latin-1: read it as cp1252, and write the file again"
+        )
     return value
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rows.prepared import GeneralRow, LabelledRow, RejectedRow
-from rows.reading import RawRow
+from rows.raw_row import RawRow
 
 SPLITS = ("train", "validation", "test")
 Kind = Literal["rejected", "neutral", "repeats", "leaks", "near_leaks"]

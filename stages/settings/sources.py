@@ -24,20 +24,36 @@ from settings.section import (
 
 
 class Reading(Section):
-    """How a text file of rows is read. Parquet files need none of these settings but `format`."""
+    """How a text file of rows is read. Parquet files need none of these settings but `format`.
+
+    `format` jsonl: one JSON object a line, or one JSON list of objects. `escape`: the character that takes
+    the next character as text, such as the backslash in `"a \\"b\\" c"`. `quoting`: true, false, or not
+    set: then a quoted field that seems to contain whole rows stops the stage.
+    """
 
     format: Literal["parquet", "csv", "jsonl"] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     quoting: bool = True
+    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: str = "utf-8"
     header: Header | None = None
 
-    @field_validator("delimiter")
+    @field_validator("delimiter", "escape")
     @classmethod
-    def _separates_fields(cls, delimiter: str | None) -> str | None:
-        if delimiter in ("\n", "\r", '"'):
+    def _no_line_end_or_mark(cls, character: str | None) -> str | None:
+        if character in ("\n", "\r", '"'):
             raise ValueError("must not be a line end or a quotation mark")
-        return delimiter
+        return character
+
+    @model_validator(mode="after")
+    def _escape_is_clear(self) -> Self:
+        if self.escape is not None and not self.quoting:
+            raise ValueError(
+                "escape needs quoting: true, because without quoting all marks are text"
+            )
+        if self.escape is not None and self.escape in (self.delimiter, " "):
+            raise ValueError("escape must not be the delimiter or a blank")
+        return self
 
     @field_validator("encoding")
     @classmethod
