@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from settings.section import (
     Commit,
@@ -162,8 +162,14 @@ def _require_train(splits: dict[Split, Any]) -> None:
         raise ValueError("splits must name train")
 
 
+def _as_list(names: Any) -> Any:
+    return [names] if isinstance(names, str) else names
+
+
 class LabelledColumns(Section):
-    text: str
+    """The columns of a labelled source. `text`: one column, or a list of columns that are joined."""
+
+    text: Annotated[Header, BeforeValidator(_as_list)]
     label: str | None = None
     rating: str | None = None
 
@@ -175,10 +181,15 @@ class LabelledColumns(Section):
 
 
 class LabelledRows(Section):
-    """The labels of a labelled source's rows, the number of rows taken, and the shares of splits."""
+    """The labels of a labelled source's rows, the number of rows taken, and the shares of splits.
+
+    `label_values`: {value in the file: label}, or auto: the values are the labels. Rows whose value is in
+    `ignore_labels` are left out and counted as neutral.
+    """
 
     columns: LabelledColumns
-    label_values: dict[Scalar, str] = {}
+    label_values: dict[Scalar, str] | Literal["auto"] = {}
+    ignore_labels: list[Scalar] = []
     bands: dict[str, Band] = {}
     validation_share: Share | None = None
     test_share: Share | None = None
@@ -187,9 +198,11 @@ class LabelledRows(Section):
     @model_validator(mode="after")
     def _labels_are_clear(self) -> Self:
         if self.columns.label is not None and not self.label_values:
-            raise ValueError("columns.label needs label_values, {value in the file: label}")
+            raise ValueError("columns.label needs label_values, {value in the file: label} or auto")
         if self.columns.rating is not None and not self.bands:
             raise ValueError("columns.rating needs bands, {label: {min: ..., max: ...}}")
+        if self.columns.label is None and self.ignore_labels:
+            raise ValueError("ignore_labels needs columns.label: bands leave ratings out")
         ordered = sorted(
             self.bands.values(), key=lambda band: float("-inf") if band.min is None else band.min
         )

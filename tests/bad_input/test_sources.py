@@ -338,7 +338,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "one value for two labels",
         "a.csv",
         csv(),
-        {"label_values": {0: "negative", 4: "positive", "4.0": "negative"}},
+        {"label_values": {"0": "negative", "4": "positive", "4.0": "negative"}},
         ["label_values: '4.0' means positive and also negative", "the same value"],
     ),
     (

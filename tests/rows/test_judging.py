@@ -179,6 +179,26 @@ def test_a_labelled_column_of_the_settings_that_is_missing_stops() -> None:
             labelled_check([RawRow("b.csv", 1, {"text": "a"})], source)
 
 
+def test_the_texts_of_several_columns_become_one_text_with_a_blank_line() -> None:
+    columns = {"text": ["title", "body"], "label": "label"}
+    pair = LabelledRows.model_validate({"columns": columns, "label_values": {0: "a", 1: "b"}})
+    raw = [
+        RawRow("a.csv", 1, {"title": "One", "body": "Two\n\nthree", "label": 0}),
+        RawRow("a.csv", 2, {"title": "One", "body": " ", "label": 0}),
+        RawRow("a.csv", 3, {"title": None, "body": "Two", "label": 0}),
+    ]
+    check = labelled_check(raw, pair)
+    good = check(raw[0])
+    assert isinstance(good, Row)
+    assert good.values == {"text": "One\n\nTwo\n\nthree", "label": "a", "agreement": None}
+    assert good.texts == ("One", "Two\n\nthree")
+    assert good.key == "onetwothree"
+    reasons = [aside.reason for aside in map(check, raw[1:]) if isinstance(aside, SetAside)]
+    assert reasons == ["body is blank", "title is null"]
+    with pytest.raises(StudyError, match="has no column body; it has title, label"):
+        labelled_check([RawRow("a.csv", 1, {"title": "One", "label": 0})], pair)
+
+
 # --- general rows -----------------------------------------------------------------------------
 
 
