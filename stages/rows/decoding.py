@@ -19,7 +19,7 @@ _COMMON = [  # encodings of files in use today: of rare ones, too many fit any s
     *("cp874", "cp932", "euc_jp", "cp949", "gb18030", "big5", "koi8_r", "mac_roman", "cp850"),
 ]
 _FEW = 20  # bytes outside of ASCII: with fewer, charset-normalizer's statistics are guesses
-_CP1252 = "cp1252, which many programs call latin-1 or ANSI"
+_CP1252 = "which many programs call latin-1 or ANSI"
 
 
 def decoded(content: bytes, name: str, encoding: str) -> str:
@@ -57,7 +57,7 @@ def _refuse_c1_controls(content: bytes, text: str, name: str, encoding: str) -> 
         remedy = f"set reading.encoding: cp1252 ({_snippet(content, place, 'cp1252')})"
     raise StudyError(
         f"{name}: line {line}, read as {encoding}, contains the control character "
-        f"U+{ord(control[0]):04X}, which no text has; the file is probably in {_CP1252}: {remedy}"
+        f"U+{ord(control[0]):04X}, which no text has; the file is probably in cp1252, {_CP1252}: {remedy}"
     )
 
 

@@ -54,12 +54,14 @@ class SwallowedLines:
             self._note_values(record)
             return
         self._n_long += 1
-        if len(record) != len(self._header):
-            return
+        is_ragged = len(record) != len(
+            self._header
+        )  # then no column of the header is the long field
         for column, field in enumerate(record):
             if self._delimiter in field and ("\n" in field or "\r" in field):
                 parts = tuple(tuple(line.rstrip("\r\n").split(self._delimiter)) for line in lines)
-                self._suspects.append(_Suspect(number, first_line, line, column, parts))
+                place = len(self._header) if is_ragged else column
+                self._suspects.append(_Suspect(number, first_line, line, place, parts))
                 return
 
     def raise_if_any(self) -> None:
@@ -93,18 +95,20 @@ class SwallowedLines:
                     self._values[column] = None
 
     def _is_swallowed(self, suspect: _Suspect) -> bool:
-        n_short = self._n_records - self._n_long
-        label_columns = {
+        values_by_column = {
             column: values
             for column, values in enumerate(self._values or [])
-            if values and column != suspect.column and 2 * len(values) <= n_short
+            if values and column != suspect.column
         }
-        if label_columns:
-            return any(
-                self._value_at(suspect, at, column) in values
-                for at in range(len(suspect.lines))
-                for column, values in label_columns.items()
-            )
+        if any(
+            self._value_at(suspect, at, column) in values
+            for at in range(len(suspect.lines))
+            for column, values in values_by_column.items()
+        ):
+            return True
+        n_short = self._n_records - self._n_long
+        if any(2 * len(values) <= n_short for values in values_by_column.values()):
+            return False  # a column of labels, which the lines of the field do not have
         is_rare = self._n_long <= _RARE * self._n_records
         return is_rare and all(len(parts) == len(self._header) for parts in suspect.lines)
 

@@ -130,6 +130,15 @@ def test_a_file_without_labels_of_its_own_stops_if_hardly_any_field_has_lines() 
         read(table(rows), "a.tsv")
 
 
+def test_marks_in_different_columns_swallow_no_rows_either() -> None:
+    rows = [(f"name {at}", f"Text number {at}", str(at % 2)) for at in range(30)]
+    rows[10], rows[13] = ("name 10", '"Text', "0"), ('name 13"', "Text", "1")
+    text = "".join("\t".join(row) + "\n" for row in [("name", "text", "label"), *rows])
+    with pytest.raises(StudyError, match=r"lines 12 to 15 \(row 11\)"):
+        read(text, "a.tsv")
+    assert len(values(text, "a.tsv", quoting=False)) == 30
+
+
 def test_a_message_names_five_places_and_counts_the_others() -> None:
     rows = list(PLAIN)
     for number in range(0, 49, 7):

@@ -42,7 +42,7 @@ def test_cp1252_is_introduced_as_what_people_call_latin_1() -> None:
     with pytest.raises(StudyError) as raised:
         decoded(b"text,label\nso so,0\n\xe7a va,1\n", "a.csv", "utf-8")
     assert str(raised.value) == (
-        "a.csv: line 3 is not utf-8 (byte 0xe7): set reading.encoding: cp1252 (cp1252, which many programs "
+        "a.csv: line 3 is not utf-8 (byte 0xe7): set reading.encoding: cp1252 (which many programs "
         "call latin-1 or ANSI) if 'ça va,1' is right, or convert the file to utf-8"
     )
 
