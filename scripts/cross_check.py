@@ -29,7 +29,7 @@ import yaml
 
 from lm.base import load_tokenizer
 from prompts.encode import Encoder
-from prompts.templates import read_templates
+from prompts.templates import POOL, read_templates, text_columns_of
 from rows.answers import LABELLED_PREDICTIONS, TOKENS
 from rows.predictions import PREDICTIONS
 from rows.tables import read_table
@@ -115,7 +115,7 @@ def read_rows(system: str, count: int | None) -> list[Row]:
             "cross-check needs float32 and none"
         )
     names = settings.labels.names
-    templates = read_templates(Path(settings.instructify.templates), names)
+    templates = read_templates(Path(settings.instructify.templates), names, text_columns_of(POOL))
     pool = {template.id: template for template in templates}
     path = PREDICTIONS / system / "labelled.parquet"
     table = read_table(path, LABELLED_PREDICTIONS).slice(0, count)

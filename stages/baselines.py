@@ -17,7 +17,7 @@ from rows.prepared import LabelledRow
 from rows.tables import read_typed_rows
 from settings.labels import Labels
 from settings.read import read_settings
-from stats.classifiers import log_probabilities, tfidf_classifier
+from stats.classifiers import fitted_tfidf, has_words, log_probabilities
 from stats.confusion import METRICS, classification_metrics
 from stats.noise import noise_bound
 from systems import System, systems_of
@@ -92,9 +92,14 @@ def majority(data: Data) -> Predictions:
 
 
 def tfidf_logistic(data: Data) -> Predictions:
-    """Logistic regression on TF-IDF of words and word pairs."""
+    """Logistic regression on TF-IDF of words and word pairs; the commonest label if no text has words."""
     names = data.labels.names
-    model = tfidf_classifier().fit(data.train_texts, data.train_labels)
+    if not has_words(data.train_texts):
+        print(
+            "tfidf_logistic: NOTE: no training text has a word of two letters or digits: TF-IDF and the "
+            "bound of wrong labels predict the commonest label"
+        )
+    model = fitted_tfidf(data.train_texts, data.train_labels)
     scores = log_probabilities(model, data.test_texts, names)
     return Predictions([names[place] for place in scores.argmax(1)], scores.tolist())
 

@@ -1,7 +1,7 @@
 """Write each labelled row as an instruction, and each general row in the same prompt format."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runtime.clock import write_log
@@ -13,18 +13,23 @@ import pyarrow as pa
 from prompts.format import PromptFormat, write_prompt
 from prompts.templates import POOL, Template, read_templates
 from rows.instructions import INSTRUCTIONS, InstructionRow
-from rows.prepared import GeneralRow, LabelledRow
+from rows.prepared import GeneralRow, LabelledRow, TextColumnRow
 from rows.tables import read_typed_rows, table_of, write_table
 from settings.read import read_settings
 
 PREPARED = Path("data/prepared")
 INSTRUCTIONS_DIR = Path("data/instructions")
 
+Texts = Mapping[str, Mapping[str, str]]  # {row id: {column: text}}
+ONE_COLUMN: Texts = {}  # a source with one text column has no texts of single columns
+
 
 def main() -> None:
     settings = read_settings("seed", "prompt_format", "instructify", "labels")
     seed, prompt_format, labels = settings.seed, settings.prompt_format, settings.labels.names
-    pool = read_templates(Path(settings.instructify.templates), labels)
+    texts = column_texts(PREPARED / "labelled/text_columns.parquet")
+    columns = list(dict.fromkeys(column for of_row in texts.values() for column in of_row))
+    pool = read_templates(Path(settings.instructify.templates), labels, columns)
     trained = [template for template in pool if not template.held_out]
 
     # All rows are built before the first table is written: a failing stage leaves the tables whole.
@@ -34,7 +39,7 @@ def main() -> None:
     for split, wordings in (("train", trained), ("validation", trained), ("test", pool)):
         rows = read_typed_rows(PREPARED / f"labelled/{split}.parquet", LabelledRow)
         instructions = write_labelled(
-            rows, wordings, labels, prompt_format, f"{seed}:templates:{split}"
+            rows, wordings, labels, prompt_format, f"{seed}:templates:{split}", texts
         )
         tables[f"labelled/{split}"] = instructions
         print(f"labelled {split}: {len(rows)} instructions in {len(wordings)} wordings")
@@ -45,7 +50,7 @@ def main() -> None:
     tables["labelled/wordings"] = []
     for template in pool:
         others = [rows[place] for place in drawn if instructions[place]["template"] != template.id]
-        tables["labelled/wordings"] += with_template(others, template, labels, prompt_format)
+        tables["labelled/wordings"] += with_template(others, template, labels, prompt_format, texts)
     print(f"labelled wordings: {count} test rows in each of {len(pool)}")
 
     for split in ("train", "test"):
@@ -55,8 +60,19 @@ def main() -> None:
 
     for name, instructions in tables.items():
         write_table(INSTRUCTIONS_DIR / f"{name}.parquet", table_of(instructions, INSTRUCTIONS))
-    write_json(POOL, {"templates": [template.model_dump() for template in pool]})
+    # The pool names the columns only if there are several: templates may then contain their names.
+    content = {"columns": columns} if columns else {}
+    write_json(POOL, {**content, "templates": [template.model_dump() for template in pool]})
     write_log("instructify")
+
+
+def column_texts(path: Path) -> Texts:
+    """{row id: {column: text}} of a table of text columns; empty if there is no such table."""
+    texts: dict[str, dict[str, str]] = {}
+    if path.is_file():
+        for row in read_typed_rows(path, TextColumnRow):
+            texts.setdefault(row["row_id"], {})[row["column"]] = row["text"]
+    return texts
 
 
 def write_labelled(
@@ -65,17 +81,20 @@ def write_labelled(
     labels: Sequence[str],
     prompt_format: PromptFormat,
     seed: str,
+    texts: Texts = ONE_COLUMN,
 ) -> list[InstructionRow]:
     """One instruction for each row, in the order of `rows`.
 
-    Each template writes the same number of rows, one more or less. `seed` decides which rows.
+    Each template writes the same number of rows, one more or less. `seed` decides which rows. `texts`:
+    the texts of single columns, empty if the source has one text column.
     """
     turns = [place % len(pool) for place in range(len(rows))]
     random.Random(seed).shuffle(turns)
     instructions: dict[int, InstructionRow] = {}
     for turn, template in enumerate(pool):
         places = [place for place, row_turn in enumerate(turns) if row_turn == turn]
-        written = with_template([rows[place] for place in places], template, labels, prompt_format)
+        with_turn = [rows[place] for place in places]
+        written = with_template(with_turn, template, labels, prompt_format, texts)
         instructions.update(zip(places, written, strict=True))
     return [instructions[place] for place in range(len(rows))]
 
@@ -85,10 +104,15 @@ def with_template(
     template: Template,
     labels: Sequence[str],
     prompt_format: PromptFormat,
+    texts: Texts = ONE_COLUMN,
 ) -> list[InstructionRow]:
-    """Each row as an instruction in the wording of one template."""
-    texts = pa.array([row["text"] for row in rows], pa.string())
-    prompts = template.prompts(texts, labels, prompt_format).to_pylist()
+    """Each row as an instruction in the wording of one template. `texts`: as for `write_labelled`."""
+    names = list(next(iter(texts.values()), ()))
+    columns = {
+        name: pa.array([texts[row["row_id"]][name] for row in rows], pa.string()) for name in names
+    }
+    joined = pa.array([row["text"] for row in rows], pa.string())
+    prompts = template.prompts(joined, labels, prompt_format, columns).to_pylist()
     completions = dict(zip(labels, template.completions(labels), strict=True))
     return [
         {

@@ -19,12 +19,20 @@ from rows.prepared import (
     LABELLED,
     RATERS,
     REJECTED,
+    TEXT_COLUMNS,
     GeneralRow,
     GeneralSourceRow,
 )
 from rows.raters import rater_rows
 from rows.requirements import require_few_rejected, require_labels, require_rows
-from rows.row import SPLITS, Checked, general_row, labelled_row, rejected_row
+from rows.row import (
+    SPLITS,
+    Checked,
+    general_row,
+    labelled_row,
+    rejected_row,
+    text_column_rows,
+)
 from rows.sources import row_source
 from rows.splitting import check_splits, contradictions, remove_leaks, take_rows
 from rows.tables import table_of, write_table
@@ -44,7 +52,7 @@ def main() -> None:
     similarity = settings.prepare.leak_similarity
 
     # Load, check and split. A general source keeps its number in `sources.general`.
-    labelled = prepare_labelled(sources.labelled, similarity, seed)
+    labelled = prepare_labelled(sources.labelled, similarity, seed, settings.labels.names)
     to_check = {
         number: source
         for number, source in enumerate(sources.general)
@@ -71,6 +79,14 @@ def main() -> None:
     for split in SPLITS:
         rows = [labelled_row(row) for row in labelled.rows[split]]
         tables[f"labelled/{split}"] = table_of(rows, LABELLED)
+    text_columns = [
+        column_row
+        for split in SPLITS
+        for row in labelled.rows[split]
+        for column_row in text_column_rows(row, sources.labelled.columns.text)
+    ]
+    if text_columns:
+        tables["labelled/text_columns"] = table_of(text_columns, TEXT_COLUMNS)
     source_numbers: list[GeneralSourceRow] = []
     for split in ("train", "test"):
         numbered = numbered_rows(general, tasks, split)
@@ -86,6 +102,8 @@ def main() -> None:
         labelled, list(general.values()), list(tasks.values()), settings.labels.names
     )
 
+    if not text_columns:  # an earlier run by hand may have had several text columns
+        (PREPARED / "labelled/text_columns.parquet").unlink(missing_ok=True)
     for name, table in tables.items():
         write_table(PREPARED / f"{name}.parquet", table)
     write_json(Path("metrics/prepare.json"), account)
@@ -93,10 +111,12 @@ def main() -> None:
     print_account(labelled)
 
 
-def prepare_labelled(source: LabelledSource, similarity: float, seed: int) -> Checked:
-    """The labelled rows of `source`, checked, split and free of leaks."""
+def prepare_labelled(
+    source: LabelledSource, similarity: float, seed: int, labels: Sequence[str]
+) -> Checked:
+    """The labelled rows of `source`, checked, split and free of leaks. `labels`: of the study."""
     raw = row_source(source).load(seed)
-    check = labelled_check([row for rows in raw.values() for row in rows], source)
+    check = labelled_check([row for rows in raw.values() for row in rows], source, labels)
     shares = {"validation": source.validation_share, "test": source.test_share}
     split_off = {split: share for split, share in shares.items() if share and split not in raw}
     checked = check_splits(raw, check, split_off, seed)

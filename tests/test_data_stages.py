@@ -17,7 +17,7 @@ from rows.instructions import INSTRUCTIONS
 from rows.judging import labelled_check
 from rows.prepared import GENERAL, GENERAL_SOURCES, LABELLED, RATERS, REJECTED
 from rows.raters import rater_rows
-from rows.reading import RawRow
+from rows.raw_row import RawRow
 from rows.row import SPLITS, Checked
 from rows.splitting import check_splits
 from settings.sources import LabelledFiles

@@ -4,7 +4,9 @@ A template may contain only text and variables. Each template is rendered once, 
 a row's text. The texts then replace the mark, so that the text of a row is never parsed as a template.
 """
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +27,7 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
 )
 POOL = Path("data/instructions/templates.json")  # the copy of the pool that `instructify` writes
-_TEXT_MARK = "\0text\0"  # no template and no label contains NUL: read_yaml refuses it
+_MARK = re.compile("\0([^\0]*)\0")  # no template and no label contains NUL: read_yaml refuses it
 
 
 class Template(BaseModel):
@@ -41,32 +43,38 @@ class Template(BaseModel):
 
     def completions(self, labels: Sequence[str]) -> list[str]:
         """The answer for each label, in the order of `labels`."""
-        return [_render(self.completion, label=label) for label in labels]
+        return [_render(self.completion, {"label": label}) for label in labels]
 
     def prompts(
-        self, texts: pa.Array, labels: Sequence[str], prompt_format: PromptFormat
+        self,
+        texts: pa.Array,
+        labels: Sequence[str],
+        prompt_format: PromptFormat,
+        columns: Mapping[str, pa.Array] = {},
     ) -> pa.Array:
-        """The prompt for each text. Shape: that of `texts`, strings."""
-        instruction, input = self.rendered(labels)
-        pieces = write_prompt(prompt_format, instruction, input).split(_TEXT_MARK)
-        columns: list[pa.Array | pa.Scalar] = [pa.scalar(pieces[0])]
-        for piece in pieces[1:]:
-            columns += [texts, pa.scalar(piece)]
-        return pc.binary_join_element_wise(*columns, pa.scalar(""))
+        """The prompt for each text. Shape: that of `texts`, strings.
 
-    def rendered(self, labels: Sequence[str]) -> tuple[str, str]:
-        """Instruction and input, with a mark in place of a row's text."""
-        names = _in_words(labels)
-        return (
-            _render(self.instruction, text=_TEXT_MARK, labels=names),
-            _render(self.input, text=_TEXT_MARK, labels=names),
-        )
+        `columns`: {column: its texts}, the values of `{{ column }}`, each of the shape of `texts`.
+        """
+        instruction, input = self.rendered(labels, list(columns))
+        values = {**columns, "text": texts}
+        # Text and names of variables in turn: "Say ", "text", " again", ...
+        pieces = _MARK.split(write_prompt(prompt_format, instruction, input))
+        parts = [values[piece] if at % 2 else pa.scalar(piece) for at, piece in enumerate(pieces)]
+        return pc.binary_join_element_wise(*parts, pa.scalar(""))
+
+    def rendered(self, labels: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, str]:
+        """Instruction and input, with a mark in place of a row's text and of its columns."""
+        marks = {name: f"\0{name}\0" for name in (*columns, "text")}
+        variables = {**marks, "labels": _in_words(labels)}
+        return _render(self.instruction, variables), _render(self.input, variables)
 
     def label_in(self, answer: str, labels: Sequence[str]) -> str | None:
         """The label whose completion is `answer`, or None.
 
         Letter case, surrounding white space and quotation marks, and a final full stop do not matter.
-        Any other difference makes the answer invalid.
+        Letters that Unicode writes in two ways, such as é, are equal. Any other difference makes the answer
+        invalid.
         """
         bare_answer = _bare(answer)
         for label, completion in zip(labels, self.completions(labels), strict=True):
@@ -76,16 +84,33 @@ class Template(BaseModel):
 
 
 def _bare(answer: str) -> str:
-    return answer.strip().strip("\"'").removesuffix(".").strip().casefold()
+    plain = answer.strip().strip("\"'").removesuffix(".").strip()
+    return unicodedata.normalize("NFC", plain).casefold()
 
 
-def read_templates(path: Path, labels: Sequence[str]) -> list[Template]:
-    """Read and check a pool. Raises `StudyError` that names the file, the template and the fault."""
+def text_columns_of(pool: Path) -> list[str]:
+    """The text columns that a pool written by `instructify` names; empty if there is no pool."""
+    content = read_yaml(pool) if pool.is_file() else None
+    columns = content.get("columns") if isinstance(content, dict) else None
+    return columns if isinstance(columns, list) else []
+
+
+def read_templates(
+    path: Path, labels: Sequence[str], columns: Sequence[str] | None = None
+) -> list[Template]:
+    """Read and check a pool. Raises `StudyError` that names the file, the template and the fault.
+
+    `columns`: the text columns that templates may name beside `{{ text }}`; None: the columns that the
+    file itself names, as the pool written by `instructify` does.
+    """
     content = read_yaml(path)
+    names = text_columns_of(path) if columns is None else list(columns)
     entries = content.get("templates") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise StudyError(f"{path}: must contain a list under templates:")
-    pool = [_template(path, place, entry, labels) for place, entry in enumerate(entries, start=1)]
+    pool = [
+        _template(path, place, entry, labels, names) for place, entry in enumerate(entries, start=1)
+    ]
     ids = [template.id for template in pool]
     for id in ids:
         if ids.count(id) > 1:
@@ -99,7 +124,9 @@ def read_templates(path: Path, labels: Sequence[str]) -> list[Template]:
     return pool
 
 
-def _template(path: Path, place: int, entry: object, labels: Sequence[str]) -> Template:
+def _template(
+    path: Path, place: int, entry: object, labels: Sequence[str], columns: Sequence[str]
+) -> Template:
     name = entry.get("id", place) if isinstance(entry, dict) else place
     where = f"{path}: template {name if isinstance(name, str) and name else shown(name)}"
     try:
@@ -113,15 +140,18 @@ def _template(path: Path, place: int, entry: object, labels: Sequence[str]) -> T
             f"{where}: {key}{value}: {fault['msg']} (the keys are {allowed})"
         ) from None
     for key, names in (
-        ("instruction", {"text", "labels"}),
-        ("input", {"text", "labels"}),
+        ("instruction", {"text", "labels", *columns}),
+        ("input", {"text", "labels", *columns}),
         ("completion", {"label"}),
     ):
         _check(f"{where}: {key}", getattr(template, key), names)
-    instruction, input = template.rendered(labels)
-    if _TEXT_MARK not in instruction + input:
+    instruction, input = template.rendered(labels, columns)
+    variables = set(_MARK.findall(instruction + input))
+    if "text" not in variables and not (columns and variables.issuperset(columns)):
+        all_columns = " and ".join(f"{{{{ {column} }}}}" for column in columns)
+        alternative = f", or {all_columns}," if columns else ""
         raise StudyError(
-            f"{where}: the row's text is missing: write {{{{ text }}}} in instruction or input"
+            f"{where}: the row's text is missing: write {{{{ text }}}}{alternative} in instruction or input"
         )
     if not instruction.strip():
         raise StudyError(f"{where}: the instruction is blank")
@@ -160,7 +190,7 @@ def _check(where: str, source: str, names: set[str]) -> None:
                 raise StudyError(f"{where}: may contain only text and {allowed}: {shown(source)}")
 
 
-def _render(source: str, **variables: str) -> str:
+def _render(source: str, variables: Mapping[str, str]) -> str:
     return _compiled(source).render(variables)
 
 

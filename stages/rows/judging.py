@@ -3,57 +3,61 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from runtime.errors import StudyError, shown
+from runtime.errors import shown
 
+from rows.label_values import label_reader
 from rows.normalise import normalised
 from rows.raters import count_raters
-from rows.reading import RawRow, require_columns
-from rows.row import Check, Kind, Row, SetAside, set_aside
+from rows.raw_row import RawRow, require_columns
+from rows.row import Check, Row, SetAside, UnusableError, set_aside
 from settings.sources import Band, GeneralRows, LabelledRows
 
-# Whole numbers are often written as floats if the column has missing values.
-_WHOLE_NUMBER = re.compile(r"-?[0-9]+\.0+")
+BETWEEN_TEXTS = "\n\n"  # a blank line between the texts of several columns
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_YAML_BOOLEANS = ("yes", "no", "on", "off")
+# U+0085 is missing: Unicode has it as a line separator.
+_C1_CONTROL = re.compile(r"[\x80-\x84\x86-\x9f]")
 
 
-class _UnusableError(Exception):
-    """A row cannot be used. `reason` is written to rejected.parquet."""
+def labelled_check(
+    raw_rows: Iterable[RawRow], source: LabelledRows, names: Sequence[str] = ()
+) -> Check:
+    """The check of labelled rows of `source`: no text is blank, the label is known.
 
-    def __init__(self, reason: str, kind: Kind = "rejected") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.kind = kind
-
-
-def labelled_check(raw_rows: Iterable[RawRow], source: LabelledRows) -> Check:
-    """The check of labelled rows of `source`: the text is not blank, the label is known.
-
-    Raises `StudyError` if `raw_rows` lack a column that `source` names, or if two labels of
-    `source.label_values` have the same value.
+    The texts of several columns become one text, with a blank line between them. `names`: the labels of
+    the study, which `label_values: auto` needs. Raises `StudyError` if `raw_rows` lack a column that
+    `source` names, and for label values as `label_reader` does.
     """
-    columns = source.columns
+    columns, rows = source.columns, list(raw_rows)
     label_column = columns.label or str(columns.rating)
-    require_columns(list(raw_rows), [columns.text, label_column])
+    require_columns(rows, [*columns.text, label_column])
     if columns.label is not None:
-        read_label = _label_reader(columns.label, source.label_values)
+        read_label = label_reader(columns.label, source, rows, names)
     else:
         read_label = _rating_reader(str(columns.rating), source.bands)
 
     def check(row: RawRow) -> Row | SetAside:
         try:
-            text = _text(row, columns.text)
+            texts = tuple(_text(row, column) for column in columns.text)
             label = read_label(row.values.get(label_column))
             ratings = _ratings(row.ratings)
-        except _UnusableError as error:
+        except UnusableError as error:
             return set_aside(error.kind, row, error.reason)
+        text = BETWEEN_TEXTS.join(texts)
         counts = count_raters(ratings, label, source.bands)
         agreement = counts["agreeing"] / counts["named"] if counts["named"] else None
         values = {"text": text, "label": label, "agreement": agreement}
-        return Row(row.source, row.number, normalised(text), label, values, ratings=ratings)
+        return Row(
+            row.source,
+            row.number,
+            normalised(text),
+            label,
+            values,
+            ratings=ratings,
+            texts=texts if len(texts) > 1 else (),
+        )
 
     return check
 
@@ -68,14 +72,15 @@ def general_check(raw_rows: Iterable[RawRow], source: GeneralRows) -> Check:
     required = [columns.instruction, columns.output]
     if columns.input is not None and "input" in columns.model_fields_set:
         required.append(columns.input)
-    require_columns(list(raw_rows), required)
+    optional = [] if columns.input is None else [columns.input]
+    require_columns(list(raw_rows), required, optional)
 
     def check(row: RawRow) -> Row | SetAside:
         try:
             instruction = _text(row, columns.instruction)
             output = _text(row, columns.output)
             input = _optional_text(row, columns.input)
-        except _UnusableError as error:
+        except UnusableError as error:
             return set_aside(error.kind, row, error.reason)
         values = {"instruction": instruction, "input": input, "output": output, "family": None}
         key = normalised(f"{instruction}\n{input}")
@@ -85,19 +90,19 @@ def general_check(raw_rows: Iterable[RawRow], source: GeneralRows) -> Check:
 
 
 def _text(row: RawRow, column: str) -> str:
-    """The text of a column. Raises `_UnusableError` for a text that is missing, blank or invalid."""
+    """The text of a column. Raises `UnusableError` for a text that is missing, blank or invalid."""
     if row.problem is not None:
-        raise _UnusableError(row.problem)
+        raise UnusableError(row.problem)
     text = row.values.get(column)
     if text is None:
-        raise _UnusableError(f"{column} is null")
+        raise UnusableError(f"{column} is null")
     if isinstance(text, str) and not text.strip():
-        raise _UnusableError(f"{column} is blank")
+        raise UnusableError(f"{column} is blank")
     return _valid_text(column, text)
 
 
 def _optional_text(row: RawRow, column: str | None) -> str:
-    """The text of a column, "" if it is missing or blank. Raises `_UnusableError` for invalid text."""
+    """The text of a column, "" if it is missing or blank. Raises `UnusableError` for invalid text."""
     value = None if column is None else row.values.get(column)
     if value is None:
         return ""
@@ -107,38 +112,17 @@ def _optional_text(row: RawRow, column: str | None) -> str:
 
 def _valid_text(column: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise _UnusableError(f"{column} is not text but {type(value).__name__}")
+        raise UnusableError(f"{column} is not text but {type(value).__name__}")
     if "\x00" in value:
-        raise _UnusableError(f"{column} contains a NUL character")
+        raise UnusableError(f"{column} contains a NUL character")
     if _LONE_SURROGATE.search(value):
-        raise _UnusableError(f"{column} contains half of a character (a lone surrogate)")
+        raise UnusableError(f"{column} contains half of a character (a lone surrogate)")
+    if control := _C1_CONTROL.search(value):
+        raise UnusableError(
+            f"{column} contains the control character U+{ord(control[0]):04X}: text in cp1252 was once read "
+            "as latin-1: read it as cp1252, and write the file again"
+        )
     return value
-
-
-def _label_reader(column: str, label_values: Mapping[Any, str]) -> Callable[[Any], str]:
-    """The function from a value of the label column to the label."""
-    labels: dict[str, str] = {}
-    for value, label in label_values.items():
-        if labels.setdefault(_spelling(value), label) != label:
-            raise StudyError(
-                f"sources.labelled.label_values: {shown(value)} means {labels[_spelling(value)]} and "
-                f"also {label}: 1, 1.0 and '1' are the same value"
-            )
-    known_values = ", ".join(labels)
-    has_booleans = any(isinstance(value, bool) for value in label_values)
-
-    def read_label(value: Any) -> str:
-        if value is None or value != value:  # NaN: some Parquet files write null as NaN
-            raise _UnusableError(f"{column} is null")
-        label = labels.get(_spelling(value))
-        if label is not None:
-            return label
-        reason = f"{column} {shown(value)} is not one of {known_values}"
-        if has_booleans and isinstance(value, str) and value.lower() in _YAML_BOOLEANS:
-            reason += " (YAML reads yes, no, on, off as true or false: quote them in label_values)"
-        raise _UnusableError(reason)
-
-    return read_label
 
 
 def _rating_reader(column: str, bands: Mapping[str, Band]) -> Callable[[Any], str]:
@@ -150,11 +134,11 @@ def _rating_reader(column: str, bands: Mapping[str, Band]) -> Callable[[Any], st
         except (TypeError, ValueError, OverflowError):
             rating = math.nan
         if math.isnan(rating):
-            raise _UnusableError(f"{column} {shown(value)} is not a number")
+            raise UnusableError(f"{column} {shown(value)} is not a number")
         for label, band in bands.items():
             if band.holds(rating):
                 return label
-        raise _UnusableError(f"neutral: {column} {rating:g}", "neutral")
+        raise UnusableError(f"neutral: {column} {rating:g}", "neutral")
 
     return read_label
 
@@ -162,7 +146,7 @@ def _rating_reader(column: str, bands: Mapping[str, Band]) -> Callable[[Any], st
 def _ratings(value: Any) -> tuple[float, ...]:
     """Every rater's rating, from a list or from the JSON of a list; empty for None.
 
-    Raises `_UnusableError` for any other value, and for ratings that are not finite numbers.
+    Raises `UnusableError` for any other value, and for ratings that are not finite numbers.
     """
     if value is None:
         return ()
@@ -172,18 +156,5 @@ def _ratings(value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError, OverflowError, RecursionError):
         ratings = (math.nan,)
     if not all(map(math.isfinite, ratings)):
-        raise _UnusableError(f"ratings {shown(value)} is not a list of numbers")
+        raise UnusableError(f"ratings {shown(value)} is not a list of numbers")
     return ratings
-
-
-def _spelling(value: Any) -> str:
-    """The same string for all spellings of a label value in files and in YAML.
-
-    1, 1.0, "1" and "1.0" are the same value. True and "true" are the same value.
-    """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    text = str(value).strip()
-    return text.partition(".")[0] if _WHOLE_NUMBER.fullmatch(text) else text

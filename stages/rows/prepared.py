@@ -14,6 +14,14 @@ class LabelledRow(TypedDict):
     agreement: float | None
 
 
+class TextColumnRow(TypedDict):
+    """The text of one column of a labelled row, if the settings name several text columns."""
+
+    row_id: str
+    column: str
+    text: str
+
+
 class GeneralRow(TypedDict):
     """A general instruction with its answer. `family`: the family of a task made by program."""
 
@@ -55,6 +63,7 @@ class RaterRow(TypedDict):
 
 
 LABELLED = row_schema(LabelledRow)
+TEXT_COLUMNS = row_schema(TextColumnRow)
 GENERAL = row_schema(GeneralRow)
 GENERAL_SOURCES = row_schema(GeneralSourceRow)
 REJECTED = row_schema(RejectedRow)

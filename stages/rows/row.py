@@ -1,12 +1,12 @@
 """A row between its source and the prepared tables, and the account of all rows of a source."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rows.prepared import GeneralRow, LabelledRow, RejectedRow
-from rows.reading import RawRow
+from rows.prepared import GeneralRow, LabelledRow, RejectedRow, TextColumnRow
+from rows.raw_row import RawRow
 
 SPLITS = ("train", "validation", "test")
 Kind = Literal["rejected", "neutral", "repeats", "leaks", "near_leaks"]
@@ -18,7 +18,8 @@ class Row:
 
     `source`, `number`: the file and the row's number in the file, from 1. `key`: rows with equal keys
     repeat each other. `stratum`: a draw keeps the share of every stratum. `values`: the columns of the
-    prepared table, without `row_id`. `ratings`: one number a rater, empty without raters.
+    prepared table, without `row_id`. `ratings`: one number a rater, empty without raters. `texts`: the
+    text of each text column, empty if the settings name only one text column.
     """
 
     source: str
@@ -28,6 +29,7 @@ class Row:
     values: Mapping[str, Any]
     row_id: str = ""
     ratings: tuple[float, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class Checked:
     account: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
+class UnusableError(Exception):
+    """A row cannot be used, or is left out on purpose (`kind`). `reason` goes to rejected.parquet."""
+
+    def __init__(self, reason: str, kind: Kind = "rejected") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.kind = kind
+
+
 Check = Callable[[RawRow], Row | SetAside]
 
 
@@ -76,6 +87,16 @@ def labelled_row(row: Row) -> LabelledRow:
         "label": row.values["label"],
         "agreement": row.values["agreement"],
     }
+
+
+def text_column_rows(row: Row, columns: Sequence[str]) -> list[TextColumnRow]:
+    """The text of each of several text columns; empty if the settings name only one text column."""
+    if not row.texts:
+        return []
+    return [
+        {"row_id": row.row_id, "column": column, "text": text}
+        for column, text in zip(columns, row.texts, strict=True)
+    ]
 
 
 def general_row(row: Row) -> GeneralRow:

@@ -16,7 +16,8 @@ from runtime.errors import StudyError, shown
 from fetch.downloads import fetch_file
 from fetch.packages import fetch_package, read_member
 from rows.local_files import find_files, path_name, readable, require_pinned
-from rows.reading import RawRow, read_rows, require_columns
+from rows.raw_row import RawRow, require_columns
+from rows.reading import read_rows
 from settings.provenance import Provenance, package_name
 from settings.section import Split
 from settings.sources import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rows.leaks import near_duplicates
-from rows.reading import RawRow
+from rows.raw_row import RawRow
 from rows.row import SPLITS, Check, Checked, Kind, Row, SetAside, set_aside
 
 

@@ -1,11 +1,45 @@
 """What is wrong with a setting, in one line: key, value, and what is allowed."""
 
 import difflib
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from runtime.errors import shown
 
 from pydantic import BaseModel
+
+_AUTO = "literal['auto']"  # the part of pydantic's path for the word auto
+_YAML = (
+    "YAML reads yes, no, on and off without quotation marks as true or false, and digits as numbers: write "
+    'labels in quotation marks, such as names: ["no", "yes"] or ["1", "2"]'
+)
+
+
+def descriptions(model: type[BaseModel], problems: Sequence[Any]) -> list[str]:
+    """The entries of pydantic's `ValidationError.errors()` for `model`, as lines of text.
+
+    Labels that YAML reads as true, false or numbers become one line together.
+    """
+    lines, not_text = [], []
+    for problem in problems:
+        path = [part for part in problem["loc"] if not str(part).startswith("dict[")]
+        if path[-1:] == [_AUTO]:
+            continue  # pydantic reports the mapping, which is the other form, as well
+        if problem["type"] == "dict_type" and path[-1:] == ["label_values"]:
+            problem = {**problem, "type": "auto", "msg": "must be a mapping or auto"}
+        line = described(model, {**problem, "loc": tuple(path)})
+        is_label = path[:1] == ["labels"] or "label_values" in path
+        if (
+            is_label
+            and problem["type"] == "string_type"
+            and isinstance(problem["input"], int | float)
+        ):
+            not_text.append(line.removesuffix(f": {problem['msg']}"))
+        else:
+            lines.append(line)
+    if not_text:
+        lines.append(f"{', '.join(not_text[:10])}: must be a string: {_YAML}")
+    return lines
 
 
 def described(model: type[BaseModel], problem: Any) -> str:

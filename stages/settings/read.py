@@ -14,9 +14,10 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 
 from settings.base_model import BaseModelSection, BaseModelSource, EncoderSection
 from settings.encoder import EncoderTraining
+from settings.label_names import with_labels_in_nfc
 from settings.labels import Labels
 from settings.model import Evaluate, Precision, Train
-from settings.problems import described
+from settings.problems import descriptions
 from settings.section import InRepository, Section
 from settings.sources import Origins, Sources
 from settings.study import Compare, Instructify, Mix, Params, Prepare
@@ -54,11 +55,30 @@ class Profile(Section):
     evaluate: Evaluate
     launch: InRepository | None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_in_nfc(cls, content: Any) -> Any:
+        return with_labels_in_nfc(content)
+
+    @model_validator(mode="after")
+    def _sortable_label_values(self) -> Self:
+        values = self.sources.labelled.label_values
+        texts = [value for value in values if isinstance(value, str)]
+        if isinstance(values, dict) and 0 < len(texts) < len(values):
+            other = next(value for value in values if not isinstance(value, str))
+            raise ValueError(
+                f"sources.labelled.label_values has texts and other values as keys ({texts[0]!r} and "
+                f"{other!r}), which DVC cannot sort: write all keys in quotation marks ('1' and 1 are the "
+                "same value)"
+            )
+        return self
+
     @model_validator(mode="after")
     def _same_labels(self) -> Self:
         source = self.sources.labelled
+        values = source.label_values
         labels_by_key = {
-            "label_values": set(source.label_values.values()),
+            "label_values": set(values.values()) if isinstance(values, dict) else set(),
             "bands": set(source.bands),
         }
         for key, labels in labels_by_key.items():
@@ -152,5 +172,5 @@ def _validated(path: Path, model: type[_Model]) -> _Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [f"{path}: {described(model, problem)}" for problem in error.errors()]
+        lines = [f"{path}: {line}" for line in descriptions(model, error.errors())]
         raise StudyError("\nerror: ".join(lines)) from None

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from settings.section import (
     Commit,
@@ -24,20 +24,36 @@ from settings.section import (
 
 
 class Reading(Section):
-    """How a text file of rows is read. Parquet files need none of these settings but `format`."""
+    """How a text file of rows is read. Parquet files need none of these settings but `format`.
+
+    `format` jsonl: one JSON object a line, or one JSON list of objects. `escape`: the character that takes
+    the next character as text, such as the backslash in `"a \\"b\\" c"`. `quoting`: true, false, or not
+    set: then a quoted field that seems to contain whole rows stops the stage.
+    """
 
     format: Literal["parquet", "csv", "jsonl"] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     quoting: bool = True
+    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: str = "utf-8"
     header: Header | None = None
 
-    @field_validator("delimiter")
+    @field_validator("delimiter", "escape")
     @classmethod
-    def _separates_fields(cls, delimiter: str | None) -> str | None:
-        if delimiter in ("\n", "\r", '"'):
+    def _no_line_end_or_mark(cls, character: str | None) -> str | None:
+        if character in ("\n", "\r", '"'):
             raise ValueError("must not be a line end or a quotation mark")
-        return delimiter
+        return character
+
+    @model_validator(mode="after")
+    def _escape_is_clear(self) -> Self:
+        if self.escape is not None and not self.quoting:
+            raise ValueError(
+                "escape needs quoting: true, because without quoting all marks are text"
+            )
+        if self.escape is not None and self.escape in (self.delimiter, " "):
+            raise ValueError("escape must not be the delimiter or a blank")
+        return self
 
     @field_validator("encoding")
     @classmethod
@@ -146,8 +162,14 @@ def _require_train(splits: dict[Split, Any]) -> None:
         raise ValueError("splits must name train")
 
 
+def _as_list(names: Any) -> Any:
+    return [names] if isinstance(names, str) else names
+
+
 class LabelledColumns(Section):
-    text: str
+    """The columns of a labelled source. `text`: one column, or a list of columns that are joined."""
+
+    text: Annotated[Header, BeforeValidator(_as_list)]
     label: str | None = None
     rating: str | None = None
 
@@ -159,10 +181,15 @@ class LabelledColumns(Section):
 
 
 class LabelledRows(Section):
-    """The labels of a labelled source's rows, the number of rows taken, and the shares of splits."""
+    """The labels of a labelled source's rows, the number of rows taken, and the shares of splits.
+
+    `label_values`: {value in the file: label}, or auto: the values are the labels. Rows whose value is in
+    `ignore_labels` are left out and counted as neutral.
+    """
 
     columns: LabelledColumns
-    label_values: dict[Scalar, str] = {}
+    label_values: dict[Scalar, str] | Literal["auto"] = {}
+    ignore_labels: list[Scalar] = []
     bands: dict[str, Band] = {}
     validation_share: Share | None = None
     test_share: Share | None = None
@@ -171,9 +198,11 @@ class LabelledRows(Section):
     @model_validator(mode="after")
     def _labels_are_clear(self) -> Self:
         if self.columns.label is not None and not self.label_values:
-            raise ValueError("columns.label needs label_values, {value in the file: label}")
+            raise ValueError("columns.label needs label_values, {value in the file: label} or auto")
         if self.columns.rating is not None and not self.bands:
             raise ValueError("columns.rating needs bands, {label: {min: ..., max: ...}}")
+        if self.columns.label is None and self.ignore_labels:
+            raise ValueError("ignore_labels needs columns.label: bands leave ratings out")
         ordered = sorted(
             self.bands.values(), key=lambda band: float("-inf") if band.min is None else band.min
         )

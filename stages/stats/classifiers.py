@@ -1,14 +1,32 @@
 """Logistic regressions to compare language models with: on TF-IDF, and on hidden states."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+_WORD = re.compile(r"\b\w\w+\b")  # the pattern of TfidfVectorizer
+
+
+def has_words(texts: Sequence[str]) -> bool:
+    """Whether TF-IDF finds a word in the texts: two letters or digits in a row."""
+    return any(_WORD.search(text) for text in texts)
+
+
+def fitted_tfidf(texts: Sequence[str], labels: Sequence[str]) -> Any:
+    """A classifier of texts, fitted: `tfidf_classifier`.
+
+    If no text has a word, such as a lone emoji, the classifier predicts the shares of the labels.
+    """
+    model = tfidf_classifier() if has_words(texts) else DummyClassifier(strategy="prior")
+    return model.fit(texts, labels)
 
 
 def tfidf_classifier() -> Any:

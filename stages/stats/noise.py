@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from sklearn.model_selection import StratifiedKFold
 
 from settings.labels import Labels
-from stats.classifiers import log_probabilities, tfidf_classifier
+from stats.classifiers import fitted_tfidf, log_probabilities
 from stats.estimate import Estimate, mean_share, share
 
 FOLDS = 5
@@ -33,7 +33,7 @@ def noise_bound(
     in cross-validation. Suppose that a model errs on a share e of the rows, independently of label
     errors. Then it disagrees with a share noise + e (1 - 2 noise) of the labels, which is at least the
     noise if the noise is below one half. The bound includes the model's own errors, which are usually
-    most of it.
+    most of it. If no text has a word, the prediction is the commonest label.
 
     Raises `StudyError` if fewer than two labels have two rows.
     """
@@ -44,7 +44,7 @@ def noise_bound(
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     probabilities = np.empty((len(texts), len(labels.names)))
     for train, test in folds.split(texts, expected):
-        model = tfidf_classifier().fit([texts[at] for at in train], [expected[at] for at in train])
+        model = fitted_tfidf([texts[at] for at in train], [expected[at] for at in train])
         test_texts = [texts[at] for at in test]
         probabilities[test] = np.exp(log_probabilities(model, test_texts, labels.names))
     disagrees = probabilities.argmax(1) != _label_places(expected, labels)

@@ -29,7 +29,7 @@ from prompts.format import write_prompt
 from prompts.templates import read_templates
 from rows.judging import labelled_check
 from rows.prepared import LABELLED, REJECTED
-from rows.reading import RawRow
+from rows.raw_row import RawRow
 from rows.row import labelled_row, rejected_row
 from rows.sources import row_source
 from rows.splitting import check_splits, remove_leaks, take_rows

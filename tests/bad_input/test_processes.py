@@ -97,7 +97,8 @@ def test_after_bad_input_dvc_repro_gives_the_good_run_back(
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert said == [
-        f"error: {TWEETS}: is compressed (gzip): decompress it, and name the decompressed file"
+        f"error: {TWEETS}: is compressed (gzip), but cannot be decompressed: Compressed file ended before "
+        "the end-of-stream marker was reached: load the file again, or decompress it by hand"
     ]
     assert "Traceback" not in done.stdout + done.stderr
     assert (ran.folder / "dvc.lock").read_bytes() == lock

@@ -1,5 +1,6 @@
 """Bad rows and bad files of rows: told of, set aside with a reason, or read as they stand."""
 
+import bz2
 import codecs
 import datetime
 import gzip
@@ -47,10 +48,18 @@ def written(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def zipped(content: bytes) -> bytes:
+def json_list() -> bytes:
+    """The good rows as one JSON list over many lines."""
+    rows = [{"text": text, "label": label} for text, label in GOOD]
+    return json.dumps(rows, indent=1).encode()
+
+
+def zipped(**members: bytes) -> bytes:
+    """A zip archive; a name without a suffix ends in .csv."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
-        archive.writestr("xl/sheet.xml", content)
+        for name, content in members.items():
+            archive.writestr(name if "." in name else f"{name}.csv", content)
     return sink.getvalue()
 
 
@@ -126,7 +135,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         ["a.csv: has no column text; it has a, 4", "the profile names the columns"],
     ),
     ("a column twice", "a.csv", b"text,label,text\na,4,b\n", {}, ["header names text twice"]),
-    ("no names", "a.csv", b",\na,4\n", {}, ["a.csv: the header names '' twice"]),
+    ("no names", "a.csv", b",\na,4\n", {}, ["a.csv: has no column text; it has none"]),
     (
         "a wide file",
         "a.jsonl",
@@ -177,14 +186,68 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         {},
         ["a.csv: row 41 has text after a closing quotation mark: double", "quoting: false"],
     ),
-    # another kind of file
-    ("gzip", "a.csv", gzip.compress(csv()), {}, ["a.csv: is compressed (gzip): decompress it"]),
     (
-        "gzip by name",
-        "a.csv.gz",
-        gzip.compress(csv()),
+        "escapes without the setting",
+        "a.csv",
+        csv('"say \\"a\\" b",4'),
         {},
-        ["a.csv.gz: is compressed (gzip): decompress"],
+        ["a.csv: row 41 has text after a closing quotation mark", "set reading.escape: '\\' where"],
+    ),
+    (
+        "a quotation mark that swallows rows",
+        "a.csv",
+        csv('"open,4', "next,0", 'close",4'),
+        {},
+        [
+            "a.csv: lines 42 to 44 (row 41): one quoted field contains several lines",
+            "quoting: false",
+        ],
+    ),
+    # another kind of file
+    (
+        "gzip, cut off",
+        "a.csv.gz",
+        gzip.compress(csv())[:-20],
+        {},
+        ["a.csv.gz: is compressed (gzip), but cannot be decompressed: ", "load the file again"],
+    ),
+    (
+        "gzip, damaged",
+        "a.csv.gz",
+        gzip.compress(csv())[:-8] + bytes(8),
+        {},
+        ["a.csv.gz: is compressed (gzip), but cannot be decompressed: CRC check failed"],
+    ),
+    ("gzip twice", "a.csv.gz", gzip.compress(gzip.compress(csv())), {}, ["(gzip, twice): decomp"]),
+    ("bzip2", "a.csv", bz2.compress(csv()), {}, ["a.csv: is compressed (bzip2): decompress it"]),
+    (
+        "a bomb",
+        "a.csv.gz",
+        gzip.compress(bytes(101 * 2**20)),
+        {},
+        ["a.csv.gz: its ", "bytes decompress to more than 104,857,600: if this is no mistake"],
+    ),
+    (
+        "a zip archive of two files",
+        "a.zip",
+        zipped(train=csv(), test=csv()),
+        {},
+        ["a.zip: is a zip archive of 2 files ('train.csv', 'test.csv'): unpack it"],
+    ),
+    ("an empty archive", "a.zip", zipped(), {}, ["a.zip: "]),
+    (
+        "a zip archive of another kind of file",
+        "a.zip",
+        zipped(**{"readme.md": b"text"}),
+        {},
+        ["a.zip (readme.md inside): set reading.format to parquet, csv or jsonl"],
+    ),
+    (
+        "a zip archive, cut off",
+        "a.zip",
+        zipped(a=csv())[:-30],
+        {},
+        ["a.zip: is compressed (zip), b"],
     ),
     (
         "gz in name alone",
@@ -193,29 +256,43 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         {},
         ["a.csv.gz: set reading.format to parquet, csv or"],
     ),
-    ("a spreadsheet", "a.csv", zipped(csv()), {}, ["a.csv: is compressed (zip): decompress it"]),
+    (
+        "a spreadsheet",
+        "a.csv",
+        zipped(**{"[Content_Types].xml": b"<Types/>", "xl/sheet.xml": b"<sheetData/>"}),
+        {},
+        ["a.csv: is a spreadsheet or a document: export its rows as CSV"],
+    ),
     ("Parquet as CSV", "a.csv", WHOLE, {}, ["a.csv: is a Parquet file", "reading.format: parquet"]),
     ("CSV as Parquet", "a.parquet", csv(), {}, ["a.parquet: cannot be read as Parquet"]),
     (
-        "JSON by name",
+        "a JSON list, cut off",
         "a.json",
-        jsonl(),
+        json_list()[:-50],
         {},
-        ["a.json: set reading.format to parquet, csv or jsonl"],
+        ["a.json: begins as a JSON list, but cannot be read at object 40 (line 158)", "mend"],
     ),
     (
-        "a JSON list",
-        "a.jsonl",
-        json.dumps([{"text": text, "label": label} for text, label in GOOD]).encode(),
+        "a JSON list with more behind it",
+        "a.json",
+        json_list() + b"[]",
         {},
-        ["no row is left in train (in 1, rejected 1)", "a.jsonl row 1: is not a JSON object"],
+        ["a.json: begins as a JSON list, but cannot", "at object 40", "Extra data after the list"],
+    ),
+    ("an empty JSON list", "a.json", b"[ ]", {}, ["the split train is empty", "a.json"]),
+    (
+        "a list under a key",
+        "a.json",
+        b'{"data": ' + json_list() + b"}",
+        {},
+        ["a.json: is one JSON object over several lines: write a list of objects"],
     ),
     (
-        "JSON over many lines",
-        "a.jsonl",
-        json.dumps([{"text": text, "label": label} for text, label in GOOD], indent=1).encode(),
+        "a list of texts",
+        "a.json",
+        b'["a", "b"]',
         {},
-        ["a.jsonl row 1: is not valid JSON: Expecting value", "rows are bad"],
+        ["no row is left in train (in 2, rejected 2)", "a.json row 1: is not a JSON object"],
     ),
     # Parquet
     *(
@@ -261,7 +338,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "one value for two labels",
         "a.csv",
         csv(),
-        {"label_values": {0: "negative", 4: "positive", "4.0": "negative"}},
+        {"label_values": {"0": "negative", "4": "positive", "4.0": "negative"}},
         ["label_values: '4.0' means positive and also negative", "the same value"],
     ),
     (
@@ -558,6 +635,38 @@ READS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         {},
         ["[" * 500],
     ),
+    (
+        "columns without a name, and a name twice",
+        "a.csv",
+        b"text,label,,,note,note\n"
+        + b"".join(b'"%s",%d,,,x,y\n' % (t.encode(), n) for t, n in GOOD),
+        {},
+        [],
+    ),
+    ("blanks before marks", "a.csv", csv('"a, b", "4"', 'c , "4"'), {}, ["a, b", "c "]),
+    (
+        "marks escaped",
+        "a.csv",
+        csv('"say \\"a, b\\" \\\\",4'),
+        {"reading": {"escape": "\\"}},
+        ['say "a, b" \\'],
+    ),
+    ("a field over lines", "a.csv", csv('"a, b\nc, d\n\n(e)",4'), {}, ["a, b\nc, d\n\n(e)"]),
+    (
+        "rows inside of a field where the settings say so",
+        "a.csv",
+        csv('"The file:\ntext,0\nmore,4",4'),
+        {"reading": {"quoting": True}},
+        ["The file:\ntext,0\nmore,4"],
+    ),
+    ("a JSON list", "a.json", json_list(), {}, []),
+    ("a JSON list in one line", "a.jsonl", json.dumps(json.loads(json_list())).encode(), {}, []),
+    ("JSON Lines named JSON", "a.json", jsonl('{"text": "a", "label": 4}'), {}, ["a"]),
+    ("gzip", "a.csv.gz", gzip.compress(csv("a,4")), {}, ["a"]),
+    ("gzip without its suffix", "a.jsonl", gzip.compress(jsonl()), {}, []),
+    ("gzip of Parquet", "a.parquet.GZ", gzip.compress(WHOLE), {}, []),
+    ("zip", "a.zip", zipped(rows=csv("a,4")), {}, ["a"]),
+    ("zip of JSON", "a.zip", zipped(**{"x/rows.json": json_list(), "__MACOSX/x": b""}), {}, []),
     ("more asked for than there is", "a.csv", csv("a,4"), {"take": {"train": 10**6}}, ["a"]),
     ("a name like a pattern", "a[1]*.csv", csv("a,4"), {}, ["a"]),
 ]

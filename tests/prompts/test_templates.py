@@ -1,5 +1,6 @@
 """What prompts.templates promises: text stays text, labels are read back, a bad pool is told."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prompts.format import PromptFormat, prompt_parts
-from prompts.templates import Template, read_templates
+from prompts.templates import Template, read_templates, text_columns_of
 
 LABELS = ["negative", "positive"]
 POOL = read_templates(Path(__file__).resolve().parents[2] / "templates/sentiment.yaml", LABELS)
@@ -248,3 +249,64 @@ def test_labels_that_the_strict_reading_confuses_are_refused(tmp_path: Path) -> 
 def test_a_missing_pool_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"none\.yaml: no such file"):
         read_templates(tmp_path / "none.yaml", LABELS)
+
+
+# --- several text columns ---------------------------------------------------------------------
+
+COLUMNS = {"premise": pa.array(["{{ text }}", "b"]), "hypothesis": pa.array(["c\0", "d"])}
+
+
+def column_pool(folder: Path, **template: str) -> list[Template]:
+    path = folder / "pool.yaml"
+    path.write_text(yaml.safe_dump({"templates": [{"id": "one", **template}]}), encoding="utf-8")
+    return read_templates(path, LABELS, list(COLUMNS))
+
+
+def test_a_template_may_name_every_text_column(tmp_path: Path) -> None:
+    (template,) = column_pool(
+        tmp_path, instruction="Does {{ hypothesis }} follow? {{ labels }}", input="{{ premise }}!"
+    )
+    prompts = template.prompts(pa.array(["x", "y"]), LABELS, "chat", COLUMNS).to_pylist()
+    assert [prompt.count("{{ text }}!") for prompt in prompts] == [1, 0]
+    assert "Does c\0 follow? negative or positive" in prompts[0]
+    assert "Does d follow?" in prompts[1]
+    assert "b!" in prompts[1]
+
+
+@pytest.mark.parametrize("instruction", ["{{ text }}", "{{ text }} {{ premise }}"])
+def test_the_joined_text_may_be_named_as_well(tmp_path: Path, instruction: str) -> None:
+    (template,) = column_pool(tmp_path, instruction=instruction)
+    prompts = template.prompts(pa.array(["x", "y"]), LABELS, "chat", COLUMNS).to_pylist()
+    assert "y" in prompts[1]
+
+
+def test_a_template_that_names_some_columns_only_stops(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as raised:
+        column_pool(tmp_path, instruction="Judge {{ premise }}")
+    assert str(raised.value).endswith(
+        "template one: the row's text is missing: write {{ text }}, or {{ premise }} and {{ hypothesis }}, "
+        "in instruction or input"
+    )
+
+
+def test_a_column_that_the_settings_lack_stops(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"may contain only text and .*{{ premise }}.*{{ text }}"):
+        column_pool(tmp_path, instruction="{{ text }} {{ title }}")
+    with pytest.raises(StudyError, match=r"may contain only text and {{ labels }}, {{ text }}"):
+        pool_of(tmp_path, one(instruction="{{ text }} {{ premise }}"))
+
+
+def test_a_written_pool_names_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "templates.json"
+    assert text_columns_of(path) == []
+    entry = {"id": "one", "instruction": "{{ premise }} {{ hypothesis }}"}
+    content = {"columns": list(COLUMNS), "templates": [entry]}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert text_columns_of(path) == list(COLUMNS)
+    assert [template.id for template in read_templates(path, LABELS)] == ["one"]
+
+
+def test_an_answer_is_read_in_either_unicode_form() -> None:
+    labels = ["f\u00e9lin", "dog"]
+    template = Template(id="one", instruction="{{ text }}")
+    assert template.label_in("Fe\u0301lin.", labels) == labels[0]

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from rows.judging import general_check, labelled_check
 from rows.prepared import REJECTED
-from rows.reading import RawRow
+from rows.raw_row import RawRow
 from rows.row import Row, SetAside, rejected_row
 from rows.tables import table_of
 from settings.sources import GeneralFiles, GeneralRows, LabelledRows
@@ -55,6 +55,11 @@ def judge_values(values: dict[str, Any], source: LabelledRows = LABELLED) -> Row
             {"text": "cut \ud83d", "label": 0},
             "text contains half of a character (a lone surrogate)",
         ),
+        (
+            {"text": "it\x92s", "label": 0},
+            "text contains the control character U+0092: text in cp1252 was once read as latin-1: read it "
+            "as cp1252, and write the file again",
+        ),
         ({"text": "a", "label": None}, "label is null"),
         ({"text": "a"}, "label is null"),
         ({"text": "a", "label": math.nan}, "label is null"),
@@ -85,6 +90,10 @@ def test_a_row_that_could_not_be_read_is_rejected_with_that_reason() -> None:
     assert isinstance(aside, SetAside)
     assert (aside.kind, aside.reason) == ("rejected", "has 1 fields, not 2")
     assert aside.content == '{"": "x"}'
+
+
+def test_a_line_separator_of_unicode_is_text() -> None:
+    assert isinstance(judge_values({"text": "one\x85two\u2028three", "label": 0}), Row)
 
 
 def test_a_row_with_any_content_can_be_written_when_set_aside() -> None:
@@ -170,6 +179,26 @@ def test_a_labelled_column_of_the_settings_that_is_missing_stops() -> None:
             labelled_check([RawRow("b.csv", 1, {"text": "a"})], source)
 
 
+def test_the_texts_of_several_columns_become_one_text_with_a_blank_line() -> None:
+    columns = {"text": ["title", "body"], "label": "label"}
+    pair = LabelledRows.model_validate({"columns": columns, "label_values": {0: "a", 1: "b"}})
+    raw = [
+        RawRow("a.csv", 1, {"title": "One", "body": "Two\n\nthree", "label": 0}),
+        RawRow("a.csv", 2, {"title": "One", "body": " ", "label": 0}),
+        RawRow("a.csv", 3, {"title": None, "body": "Two", "label": 0}),
+    ]
+    check = labelled_check(raw, pair)
+    good = check(raw[0])
+    assert isinstance(good, Row)
+    assert good.values == {"text": "One\n\nTwo\n\nthree", "label": "a", "agreement": None}
+    assert good.texts == ("One", "Two\n\nthree")
+    assert good.key == "onetwothree"
+    reasons = [aside.reason for aside in map(check, raw[1:]) if isinstance(aside, SetAside)]
+    assert reasons == ["body is blank", "title is null"]
+    with pytest.raises(StudyError, match="has no column body; it has title, label"):
+        labelled_check([RawRow("a.csv", 1, {"title": "One", "label": 0})], pair)
+
+
 # --- general rows -----------------------------------------------------------------------------
 
 
@@ -223,6 +252,14 @@ def test_an_input_column_may_be_renamed_or_left_out() -> None:
         good = judge_general(values, **columns)
         assert isinstance(good, Row)
         assert good.values["input"] == expected
+
+
+def test_an_input_column_that_a_file_has_twice_stops() -> None:
+    values = {"instruction": "a", "output": "b"}
+    raw = [RawRow("g.csv", 1, values, repeated=frozenset({"input"}))]
+    with pytest.raises(StudyError, match=r"g\.csv: the header names input twice"):
+        general_check(raw, general_source())
+    general_check(raw, general_source(input=None))
 
 
 def test_an_input_column_is_required_only_if_the_settings_name_it() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from rows.judging import labelled_check
-from rows.reading import RawRow
+from rows.raw_row import RawRow
 from rows.requirements import require_rows
 from rows.row import SPLITS, Check, Checked, Row, SetAside
 from rows.splitting import check_splits, contradictions, draw, remove_leaks, take_rows
@@ -337,7 +337,7 @@ def test_a_smaller_draw_is_part_of_a_larger_one() -> None:
 def test_splits_do_not_depend_on_how_python_hashes(repo: Path) -> None:
     script = """
 from rows.row import Row, SPLITS
-from rows.reading import RawRow
+from rows.raw_row import RawRow
 from rows.splitting import check_splits, remove_leaks, take_rows
 rows = [RawRow("s", n, {"key": str(n % 90), "stratum": "abc"[n % 3]}) for n in range(120)]
 check = lambda raw: Row(raw.source, raw.number, raw.values["key"], raw.values["stratum"], {})

@@ -9,6 +9,7 @@ from typing import Any
 from runtime.errors import StudyError
 
 import pytest
+import yaml
 
 from settings.read import read_settings
 from settings.sources import Band, PackageSource
@@ -90,6 +91,44 @@ MISTAKES: list[tuple[str, str, Any, list[str]]] = [
         ["sources.labelled.label_values", "['negative', 'positive']", "['bad', 'positive']"],
     ),
     (PROFILE, LABELLED, RATED | {"bands": {"bad": {"max": 0}}}, ["labelled.bands", "['bad']"]),
+    (PROFILE, "labels.names", [1, 2], ["names.0 = 1, labels.names.1 = 2: must be a string: YAML"]),
+    (
+        PROFILE,
+        f"{LABELLED}.label_values",
+        "Auto",
+        ["label_values = 'Auto': must be a mapping or auto"],
+    ),
+    (PROFILE, f"{LABELLED}.label_values", {"a": [1]}, ["label_values.a = [1]", "valid string"]),
+    (
+        PROFILE,
+        f"{LABELLED}.label_values",
+        {0: "negative", "x": "positive"},
+        ["label_values has texts and other values as keys ('x' and 0), which DVC cannot sort"],
+    ),
+    (PROFILE, f"{LABELLED}.ignore_labels", "neutral", ["ignore_labels = 'neutral'", "valid list"]),
+    (PROFILE, LABELLED, RATED | {"ignore_labels": ["a"]}, ["ignore_labels needs columns.label"]),
+    (PROFILE, f"{LABELLED}.columns.text", [], ["columns.text = []", "at least 1"]),
+    (PROFILE, f"{LABELLED}.columns.text", ["a", "a"], ["columns.text", "names a column twice"]),
+    # reading
+    (PROFILE, f"{LABELLED}.reading", {"escape": "\\\\"}, ["reading.escape", "at most 1"]),
+    (
+        PROFILE,
+        f"{LABELLED}.reading",
+        {"escape": '"'},
+        ["reading.escape = '\"': must not be a line end"],
+    ),
+    (
+        PROFILE,
+        f"{LABELLED}.reading",
+        {"escape": "~", "delimiter": "~"},
+        ["reading: escape must not be the delimiter"],
+    ),
+    (
+        PROFILE,
+        f"{LABELLED}.reading",
+        {"escape": "~", "quoting": False},
+        ["reading: escape needs quoting: true"],
+    ),
     # sources: kinds, splits
     (PROFILE, f"{LABELLED}.kind", ..., [f"{LABELLED}.kind is missing", "package, files, hub"]),
     (PROFILE, f"{LABELLED}.kind", "file", [LABELLED, "'file'", "'package', 'files', 'hub'"]),
@@ -198,6 +237,55 @@ def test_a_mistake_is_named(
     assert file in message
     for part in parts:
         assert part in message
+
+
+def test_labels_that_yaml_reads_as_yes_and_no_are_one_message(study: Path) -> None:
+    text = (study / PROFILE).read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    content["labels"] = {"names": [False, True], "positive": True}
+    content["sources"]["labelled"]["label_values"] = {False: False, True: True}
+    (study / PROFILE).write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(StudyError) as raised:
+        read_settings("seed")
+    message = str(raised.value)
+    assert "\n" not in message
+    for part in (
+        "labels.names.0 = False, labels.names.1 = True, labels.positive = True",
+        "sources.labelled.label_values.0 = False, sources.labelled.label_values.1 = True, ",
+        "must be a string: YAML reads yes, no, on and off without quotation marks as true or false",
+        'names: ["no", "yes"]',
+    ):
+        assert part in message
+
+
+def test_labels_are_the_same_in_either_unicode_form(study: Path, change: Change) -> None:
+    composed, decomposed = "f\u00e9lin", "fe\u0301lin"
+    change(study / PROFILE, "labels", {"names": [decomposed, "dog"], "positive": composed})
+    change(study / PROFILE, f"{LABELLED}.label_values", {0: composed, 4: "dog"})
+    settings = read_settings("labels", "sources")
+    assert settings.labels.names == [composed, "dog"]
+    assert settings.sources.labelled.label_values == {0: composed, 4: "dog"}
+    change(
+        study / PROFILE, LABELLED, RATED | {"bands": {decomposed: {"max": 0}, "dog": {"min": 1}}}
+    )
+    assert set(read_settings("sources").sources.labelled.bands) == {composed, "dog"}
+    change(study / PROFILE, "labels.names", [composed, decomposed])
+    with pytest.raises(StudyError, match="names must differ"):
+        read_settings("labels")
+
+
+def test_labels_may_be_taken_as_they_stand(study: Path, change: Change) -> None:
+    change(study / PROFILE, f"{LABELLED}.label_values", "auto")
+    change(study / PROFILE, f"{LABELLED}.ignore_labels", ["neutral", 0])
+    source = read_settings("sources").sources.labelled
+    assert source.label_values == "auto"
+    assert source.ignore_labels == ["neutral", 0]
+
+
+def test_a_text_column_or_a_list_of_text_columns(study: Path, change: Change) -> None:
+    assert read_settings("sources").sources.labelled.columns.text == ["text"]
+    change(study / PROFILE, f"{LABELLED}.columns.text", ["premise", "hypothesis"])
+    assert read_settings("sources").sources.labelled.columns.text == ["premise", "hypothesis"]
 
 
 def test_every_mistake_of_a_file_is_told_at_once(study: Path, change: Change) -> None:

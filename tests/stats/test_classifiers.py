@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from stats.classifiers import log_probabilities, state_classifier, tfidf_classifier
+from stats.classifiers import (
+    fitted_tfidf,
+    has_words,
+    log_probabilities,
+    state_classifier,
+    tfidf_classifier,
+)
 
 TEXTS = ["good film", "good soup", "bad film", "bad soup", "so so film", "so so soup"] * 3
 LABELS = ["positive", "positive", "negative", "negative", "neutral", "neutral"] * 3
@@ -32,3 +38,19 @@ def test_a_probe_finds_the_direction_that_decides() -> None:
     scores = log_probabilities(model, states[200:], ["no", "yes"])
     predicted = ["yes" if yes > no else "no" for no, yes in scores]
     assert np.mean([a == b for a, b in zip(predicted, labels[200:], strict=True)]) > 0.9
+
+
+def test_texts_without_words_get_the_shares_of_the_labels() -> None:
+    texts = ["👍", "a", "!", "👎", "é"]
+    assert not has_words(texts)
+    model = fitted_tfidf(texts, ["good", "good", "bad", "good", "bad"])
+    scores = log_probabilities(model, ["👍", "a word"], ["bad", "good"])
+    assert np.exp(scores) == pytest.approx(np.array([[0.4, 0.6]] * 2))
+
+
+def test_one_word_is_enough_for_tfidf() -> None:
+    texts = ["👍", "ab", "c", "d"]
+    assert has_words(texts)
+    model = fitted_tfidf(texts, ["good", "good", "bad", "bad"])
+    assert log_probabilities(model, ["ab", "👍"], ["bad", "good"]).shape == (2, 2)
+    assert type(model) is type(tfidf_classifier())

@@ -243,3 +243,11 @@ def test_every_row_whose_agreement_is_known_is_in_one_band(
 def test_a_panel_that_turns_a_label_takes_its_part_of_the_row() -> None:
     assert panel_ceiling([0.0, 0.25, None, 0.05]) == pytest.approx(0.9)
     assert panel_ceiling([None]) is None
+
+
+def test_the_bound_for_texts_without_words_is_that_of_the_commonest_label() -> None:
+    texts = ["👍", "a", "!", "👎"] * 5
+    expected = ["positive", "positive", "positive", "negative"] * 5
+    bound, probabilities = noise_bound(texts, expected, TWO, 0)
+    assert bound == 0.25
+    assert probabilities.shape == (20, 2)
