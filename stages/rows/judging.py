@@ -37,7 +37,7 @@ def labelled_check(raw_rows: Iterable[RawRow], source: LabelledRows) -> Check:
     """
     columns = source.columns
     label_column = columns.label or str(columns.rating)
-    require_columns(list(raw_rows), [columns.text, label_column])
+    require_columns(raw_rows, [columns.text, label_column])
     if columns.label is not None:
         read_label = _label_reader(columns.label, source.label_values)
     else:
@@ -68,7 +68,7 @@ def general_check(raw_rows: Iterable[RawRow], source: GeneralRows) -> Check:
     required = [columns.instruction, columns.output]
     if columns.input is not None and "input" in columns.model_fields_set:
         required.append(columns.input)
-    require_columns(list(raw_rows), required)
+    require_columns(raw_rows, required)
 
     def check(row: RawRow) -> Row | SetAside:
         try:

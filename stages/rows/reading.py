@@ -8,7 +8,7 @@ import difflib
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ COMPRESSIONS = (  # (first bytes of a compressed file, name of the compression)
     (b"\x28\xb5\x2f\xfd", "zstandard"),
 )
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}
+_BATCH = 10_000  # rows of a Parquet file that are Python objects at once
+_BLOCK = 2**20  # characters of a CSV file that are copied at once
 MAX_DEPTH = 20  # levels of lists and objects in a row
 
 
@@ -67,16 +69,19 @@ def read_rows(content: bytes, name: str, reading: Reading) -> Iterator[RawRow]:
     return _read_jsonl(text, name) if file_format == "jsonl" else _read_csv(text, name, reading)
 
 
-def require_columns(rows: Sequence[RawRow], columns: Sequence[str]) -> None:
+def require_columns(rows: Iterable[RawRow], columns: Sequence[str]) -> None:
     """Raise `StudyError` if a column of the settings is in no row of a file.
 
     A file without readable rows raises nothing.
     """
-    for file in dict.fromkeys(row.source for row in rows):
-        values_of_rows = [row.values for row in rows if row.source == file and row.problem is None]
-        present = list(dict.fromkeys(name for values in values_of_rows for name in values))
+    names_by_file: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.problem is None:
+            names_by_file.setdefault(row.source, {}).update(dict.fromkeys(row.values))
+    for file, names_of_file in names_by_file.items():
+        present = list(names_of_file)
         for column in columns:
-            if values_of_rows and column not in present:
+            if column not in present:
                 names = ", ".join(map(_shown_column, present[:20])) or "none"
                 more = ", ..." if len(present) > 20 else ""
                 raise StudyError(
@@ -123,22 +128,27 @@ def _decoded(content: bytes, name: str, encoding: str) -> str:
 
 def _read_parquet(content: bytes, name: str) -> Iterator[RawRow]:
     where = name
-    columns: dict[str, list[Any]] = {}
+    number = 0
     try:
-        table = pq.ParquetFile(io.BytesIO(content)).read()
-        for column, values in zip(table.column_names, table.columns, strict=True):
+        file = pq.ParquetFile(io.BytesIO(content))
+        names = file.schema_arrow.names
+        for column in names:
             where = f"{name}: column {_shown_column(column)}"
-            if column in columns:
+            if names.count(column) > 1:
                 raise ValueError("occurs twice")
-            columns[column] = values.to_pylist()
+        where = name
+        for batch in file.iter_batches(_BATCH):
+            columns: list[list[Any]] = []
+            for column, values in zip(names, batch.columns, strict=True):
+                where = f"{name}: column {_shown_column(column)}"
+                columns.append(values.to_pylist())
+            where = name
+            for row in zip(*columns, strict=True):
+                number += 1
+                yield RawRow(name, number, dict(zip(names, row, strict=True)))
     except Exception as error:  # pyarrow raises many types for damaged content
         message = " ".join(str(error).split())
         raise StudyError(f"{where}: cannot be read as Parquet: {message}") from None
-    rows = zip(*columns.values(), strict=True)
-    return (
-        RawRow(name, number, dict(zip(columns, values, strict=True)))
-        for number, values in enumerate(rows, start=1)
-    )
 
 
 def _read_csv(text: str, name: str, reading: Reading) -> Iterator[RawRow]:
@@ -146,9 +156,9 @@ def _read_csv(text: str, name: str, reading: Reading) -> Iterator[RawRow]:
     records: Iterator[list[str]]
     if reading.quoting:
         # If not strict, csv drops a stray quotation mark, or reads the rest of the file as one field.
-        records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        records = csv.reader(_csv_lines(text), delimiter=delimiter, strict=True)
     else:  # not csv.reader, because it ends a record at a bare carriage return
-        lines = (line.removesuffix("\r") for line in text.split("\n"))
+        lines = (line.removesuffix("\r") for line in _lines(text))
         records = (line.split(delimiter) for line in lines if line)
     header = reading.header
     number = 0
@@ -183,7 +193,7 @@ def _read_csv(text: str, name: str, reading: Reading) -> Iterator[RawRow]:
 
 
 def _read_jsonl(text: str, name: str) -> Iterator[RawRow]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(_lines(text), start=1):
         if not line.strip():
             continue
         try:
@@ -197,6 +207,24 @@ def _read_jsonl(text: str, name: str) -> Iterator[RawRow]:
             yield RawRow(name, number, {"": line}, f"is nested more than {MAX_DEPTH} levels deep")
         else:
             yield RawRow(name, number, values)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """`text.split("\\n")`, one line at a time."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
+def _csv_lines(text: str) -> Iterator[str]:
+    """The lines as `csv.reader` expects them. `io.StringIO` copies a text with 4 bytes a character."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        yield from io.StringIO(text[start:end], newline="")
+        start = end
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
