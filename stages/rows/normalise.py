@@ -25,6 +25,8 @@ def _mark_class() -> str:
 
 _MARKS = _mark_class()
 _MENTION_OR_URL = re.compile(rf"@[\w{_MARKS}]+|https?://\S+|www\.\S+", re.IGNORECASE)
+# Most of a text: without a meaning, whatever the letters. One regular expression removes it fast.
+_BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d_])[\s.,!?'\"…;:()_#&*/@-]+(?=[^\W\d_])")
 _BETWEEN_WORDS = re.compile(rf"(?:[^\w{_MARKS}]|_)+")
 
 
@@ -39,6 +41,7 @@ def normalised(text: str) -> str:
     except ValueError:  # "&#" with more digits than Python converts to a number
         plain = text
     plain = _MENTION_OR_URL.sub(" ", unicodedata.normalize("NFC", plain)).strip()
+    plain = _BETWEEN_LETTERS.sub("", plain)
     folded = _BETWEEN_WORDS.sub(_meaning_of_match, plain).casefold()
     return unicodedata.normalize("NFC", folded) or unicodedata.normalize("NFC", text.strip())
 
