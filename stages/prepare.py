@@ -92,6 +92,9 @@ def main() -> None:
     write_json(Path("metrics/prepare.json"), account)
     write_log("prepare")
     print_account(labelled, settings.prepare)
+    print_unlisted("labelled", labelled)
+    for number, checked in general.items():
+        print_unlisted(f"general source {number}", checked)
 
 
 def prepare_labelled(source: LabelledSource, settings: Prepare, seed: int) -> Checked:
@@ -211,7 +214,7 @@ def detectable_difference(n: int) -> float | None:
 
 
 def print_account(labelled: Checked, settings: Prepare) -> None:
-    """Print the contradictions, every split's count of rows by fate, and which rows are not listed."""
+    """Print how many labelled rows contradict another row, and every split's count of rows by fate."""
     counts = contradictions(labelled)["all"]
     if counts["rows"]:
         print(
@@ -221,12 +224,14 @@ def print_account(labelled: Checked, settings: Prepare) -> None:
     for split, account in labelled.account.items():
         counts_by_fate = ", ".join(f"{fate} {count}" for fate, count in account.items() if count)
         print(f"labelled {split}: {counts_by_fate}")
-    totals: Counter[str] = Counter()
-    for account in labelled.account.values():
-        totals.update({fate: account[fate] for fate in FATES})
-    for fate, total in totals.items():
+
+
+def print_unlisted(name: str, checked: Checked) -> None:
+    """Print the kinds of rows set aside that rejected.parquet does not list completely."""
+    for fate in FATES:
+        total = sum(account[fate] for account in checked.account.values())
         if total > LISTED:
-            print(f"labelled: rejected.parquet lists the first {LISTED} of {total} rows of {fate}")
+            print(f"{name}: rejected.parquet lists the first {LISTED} of {total} rows of {fate}")
 
 
 if __name__ == "__main__":

@@ -90,14 +90,15 @@ def _sign(between: str, before: str, is_heart: bool) -> str:
         return ""
     # A currency symbol may stand between sign and number.
     rest = "".join(character for character in rest if unicodedata.category(character) != "Sc")
-    sign = ""
-    stripped = rest.rstrip()
-    while stripped and (stripped[-1] == "-" or unicodedata.category(stripped[-1]) == "Sm"):
-        sign = stripped[-1] + sign
-        stripped = stripped[:-1]
+    is_attached = rest == rest.rstrip()
+    rest = rest.rstrip()
+    end = len(rest)
+    while end and (rest[end - 1] == "-" or unicodedata.category(rest[end - 1]) == "Sm"):
+        end -= 1
+    sign, stripped = rest[end:], rest[:end]
     if (sign == "-" and not stripped and before) or sign.startswith("--"):  # covid-19, a dash
         return point
-    if sign == "<" and is_heart and rest.endswith("<") and not point:  # <3
+    if sign == "<" and is_heart and is_attached and not point:  # <3
         return point
     return sign + point
 

@@ -66,6 +66,7 @@ def draw_without_leaks(
         for checked, take in zip(sources, takes, strict=True):
             take_rows(checked, take, seed)
         return
+    print(f"{n_rows} good rows: near-duplicates are searched among the rows that are drawn")
     remove_leaks(sources)
     later: list[tuple[str, Row]] = []
     for split in reversed(SPLITS):

@@ -291,7 +291,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         b"text,label\n" + b"Same!,4\nSAME,0\n" * 20,
         {},
-        ["labelled: no row is left in validation"],
+        ["labelled: no row is left in train (in 40, contradictions 40)"],
     ),
     (
         "all in the test rows",

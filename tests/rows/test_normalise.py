@@ -1,5 +1,6 @@
 """What rows.normalise promises: texts that differ only in spelling have equal keys, others do not."""
 
+import time
 import unicodedata
 
 import pytest
@@ -132,3 +133,10 @@ def test_different_numbers_have_different_keys(one: int, other: int, fraction: s
 def test_every_text_has_a_key_and_case_does_not_change_it(text: str) -> None:
     assert normalised(text)
     assert normalised(f" {text}\n") == normalised(text)
+
+
+@pytest.mark.parametrize("between", ["-", "<", "!", " ", "+ ", "👍", "\u0301", "$", ". "])
+def test_many_characters_between_words_take_a_moment(between: str) -> None:
+    started = time.process_time()
+    assert normalised(f"a{between * 10**5}5").startswith(("a", "á"))
+    assert time.process_time() - started < 5
