@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from rows.prepared import (
     GeneralSourceRow,
 )
 from rows.raters import rater_rows
+from rows.raw_rows import RawRows
 from rows.requirements import require_few_rejected, require_labels, require_rows
 from rows.row import (
+    LISTED,
     SPLITS,
     Checked,
     general_row,
@@ -34,10 +37,11 @@ from rows.row import (
     text_column_rows,
 )
 from rows.sources import row_source
-from rows.splitting import check_splits, contradictions, remove_leaks, take_rows
+from rows.splitting import FATES, check_splits, contradictions, draw_without_leaks
 from rows.tables import table_of, write_table
 from settings.read import read_settings
 from settings.sources import GeneralRows, GeneralTable, LabelledSource, TasksSource
+from settings.study import Prepare
 from stats.power import power, smallest_difference
 
 PREPARED = Path("data/prepared")
@@ -49,16 +53,15 @@ POWER = 0.8
 def main() -> None:
     settings = read_settings("seed", "prepare", "sources", "labels")
     sources, seed = settings.sources, settings.seed
-    similarity = settings.prepare.leak_similarity
 
     # Load, check and split. A general source keeps its number in `sources.general`.
-    labelled = prepare_labelled(sources.labelled, similarity, seed, settings.labels.names)
+    labelled = prepare_labelled(sources.labelled, settings.prepare, seed, settings.labels.names)
     to_check = {
         number: source
         for number, source in enumerate(sources.general)
         if isinstance(source, GeneralRows)
     }
-    general = prepare_general(to_check, similarity, seed)
+    general = prepare_general(to_check, settings.prepare, seed)
 
     # Stop if the rows cannot carry a study.
     require_few_rejected([labelled, *general.values()], settings.prepare.max_rejected_share)
@@ -108,36 +111,37 @@ def main() -> None:
         write_table(PREPARED / f"{name}.parquet", table)
     write_json(Path("metrics/prepare.json"), account)
     write_log("prepare")
-    print_account(labelled)
+    print_account(labelled, settings.prepare)
+    print_unlisted("labelled", labelled)
+    for number, checked in general.items():
+        print_unlisted(f"general source {number}", checked)
 
 
 def prepare_labelled(
-    source: LabelledSource, similarity: float, seed: int, labels: Sequence[str]
+    source: LabelledSource, settings: Prepare, seed: int, labels: Sequence[str]
 ) -> Checked:
     """The labelled rows of `source`, checked, split and free of leaks. `labels`: of the study."""
     raw = row_source(source).load(seed)
-    check = labelled_check([row for rows in raw.values() for row in rows], source, labels)
+    check = labelled_check(RawRows(chain(*raw.values())), source, labels)
     shares = {"validation": source.validation_share, "test": source.test_share}
     split_off = {split: share for split, share in shares.items() if share and split not in raw}
-    checked = check_splits(raw, check, split_off, seed)
-    remove_leaks([checked], similarity)
-    take_rows(checked, dict(source.take), seed)
+    checked = check_splits(raw, check, split_off, seed, settings.contradictions)
+    draw_without_leaks([checked], [dict(source.take)], settings.leak_similarity, seed)
     return checked
 
 
 def prepare_general(
-    sources: Mapping[int, GeneralTable], similarity: float, seed: int
+    sources: Mapping[int, GeneralTable], settings: Prepare, seed: int
 ) -> dict[int, Checked]:
     """{number: rows} of each source, checked, split, free of leaks across all sources."""
     prepared: dict[int, Checked] = {}
     for number, source in sources.items():
         raw = row_source(source).load(seed)
-        check = general_check([row for rows in raw.values() for row in rows], source)
+        check = general_check(chain(*raw.values()), source)
         split_off = {"test": source.test_share} if source.test_share and "test" not in raw else {}
         prepared[number] = check_splits(raw, check, split_off, seed)
-    remove_leaks(list(prepared.values()), similarity)
-    for number, source in sources.items():
-        take_rows(prepared[number], dict(source.take), seed)
+    takes = [dict(source.take) for source in sources.values()]
+    draw_without_leaks(list(prepared.values()), takes, settings.leak_similarity, seed)
     return prepared
 
 
@@ -231,13 +235,25 @@ def detectable_difference(n: int) -> float | None:
     return smallest
 
 
-def print_account(labelled: Checked) -> None:
+def print_account(labelled: Checked, settings: Prepare) -> None:
     """Print how many labelled rows contradict another row, and every split's count of rows by fate."""
-    if count := contradictions(labelled)["all"]["rows"]:
-        print(f"labelled: {count} rows repeat a text with a different label: see rejected.parquet")
+    counts = contradictions(labelled)["all"]
+    if counts["rows"]:
+        print(
+            f"labelled: {counts['texts']} texts have several labels: {counts['rows']} rows are set aside "
+            f"(prepare.contradictions: {settings.contradictions}): see rejected.parquet"
+        )
     for split, account in labelled.account.items():
-        counts = ", ".join(f"{fate} {count}" for fate, count in account.items() if count)
-        print(f"labelled {split}: {counts}")
+        counts_by_fate = ", ".join(f"{fate} {count}" for fate, count in account.items() if count)
+        print(f"labelled {split}: {counts_by_fate}")
+
+
+def print_unlisted(name: str, checked: Checked) -> None:
+    """Print the kinds of rows set aside that rejected.parquet does not list completely."""
+    for fate in FATES:
+        total = sum(account[fate] for account in checked.account.values())
+        if total > LISTED:
+            print(f"{name}: rejected.parquet lists the first {LISTED} of {total} rows of {fate}")
 
 
 if __name__ == "__main__":

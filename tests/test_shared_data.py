@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from rows.splitting import FATES
+
 REPO = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("INSTRUCT_UPLIFT_SHARED_DATA", REPO.parent / "shared/data"))
 TWEETS = {
@@ -103,7 +105,7 @@ def test_the_pipeline_runs_on_other_data_by_settings_alone(
         told[kind]
         for splits in (account["labelled"], account["general"]["source_0"])
         for told in splits.values()
-        for kind in ("rejected", "neutral", "repeats", "leaks", "near_leaks")
+        for kind in FATES
     )
     metrics = json.loads(
         (tmp_path / "metrics/evaluate/sentiment_fine_tuned.json").read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from rows.swallowed import SwallowedLines
 from settings.sources import Reading
 
 csv.field_size_limit(2**31 - 1)
+_BLOCK = 2**20  # characters of a file that are copied at once
 
 
 def read_csv(text: str, name: str, format_name: str, reading: Reading) -> Iterator[RawRow]:
@@ -27,10 +28,28 @@ def read_csv(text: str, name: str, format_name: str, reading: Reading) -> Iterat
     is_csv = format_name.lower().endswith(".csv")
     delimiter = reading.delimiter or ("," if is_csv else "\t")
     if not reading.quoting:  # not csv.reader, because it ends a record at a bare carriage return
-        lines = (line.removesuffix("\r") for line in text.split("\n"))
+        lines = (line.removesuffix("\r") for line in _split(text))
         records = (line.split(delimiter) for line in lines if line)
         return _rows(records, name, delimiter, reading.header)
     return _rows(_quoted(text, name, delimiter, reading), name, delimiter, reading.header)
+
+
+def _split(text: str) -> Iterator[str]:
+    """`text.split("\n")`, one line at a time."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines as `csv.reader` expects them. `io.StringIO` copies a text with 4 bytes a character."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        yield from io.StringIO(text[start:end], newline="")
+        start = end
 
 
 def _rows(
@@ -59,7 +78,7 @@ def _quoted(text: str, name: str, delimiter: str, reading: Reading) -> Iterator[
     record_lines: list[str] = []  # the lines of the file that the next record consists of
 
     def lines() -> Iterator[str]:
-        for line in io.StringIO(text, newline=""):
+        for line in _lines(text):
             record_lines.append(line)
             yield line
 

@@ -22,7 +22,7 @@ _C1_CONTROL = re.compile(r"[\x80-\x84\x86-\x9f]")
 
 
 def labelled_check(
-    raw_rows: Iterable[RawRow], source: LabelledRows, names: Sequence[str] = ()
+    raw_rows: Sequence[RawRow], source: LabelledRows, names: Sequence[str] = ()
 ) -> Check:
     """The check of labelled rows of `source`: no text is blank, the label is known.
 
@@ -30,11 +30,11 @@ def labelled_check(
     the study, which `label_values: auto` needs. Raises `StudyError` if `raw_rows` lack a column that
     `source` names, and for label values as `label_reader` does.
     """
-    columns, rows = source.columns, list(raw_rows)
+    columns = source.columns
     label_column = columns.label or str(columns.rating)
-    require_columns(rows, [*columns.text, label_column])
+    require_columns(raw_rows, [*columns.text, label_column])
     if columns.label is not None:
-        read_label = label_reader(columns.label, source, rows, names)
+        read_label = label_reader(columns.label, source, raw_rows, names)
     else:
         read_label = _rating_reader(str(columns.rating), source.bands)
 
@@ -73,7 +73,7 @@ def general_check(raw_rows: Iterable[RawRow], source: GeneralRows) -> Check:
     if columns.input is not None and "input" in columns.model_fields_set:
         required.append(columns.input)
     optional = [] if columns.input is None else [columns.input]
-    require_columns(list(raw_rows), required, optional)
+    require_columns(raw_rows, required, optional)
 
     def check(row: RawRow) -> Row | SetAside:
         try:

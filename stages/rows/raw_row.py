@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,24 +27,29 @@ class RawRow:
 
 
 def require_columns(
-    rows: Sequence[RawRow], columns: Sequence[str], optional: Sequence[str] = ()
+    rows: Iterable[RawRow], columns: Sequence[str], optional: Sequence[str] = ()
 ) -> None:
     """Raise `StudyError` if a column of the settings is in no row of a file.
 
     Raises `StudyError` too if several columns of a file have the name of a column of the settings;
     `optional` columns need only this second check. A file without readable rows raises nothing.
     """
-    for file in dict.fromkeys(row.source for row in rows):
-        readable = [row for row in rows if row.source == file and row.problem is None]
-        present = list(dict.fromkeys(name for row in readable for name in row.values))
+    names_by_file: dict[str, dict[str, None]] = {}
+    repeated_by_file: dict[str, set[str]] = {}
+    for row in rows:
+        if row.problem is None:
+            names_by_file.setdefault(row.source, {}).update(dict.fromkeys(row.values))
+            repeated_by_file.setdefault(row.source, set()).update(row.repeated)
+    for file, names_of_file in names_by_file.items():
         for column in (*columns, *optional):
-            if any(column in row.repeated for row in readable):
+            if column in repeated_by_file[file]:
                 raise StudyError(
                     f"{file}: the header names {shown_column(column)} twice: rename one of the columns, "
                     "or name all columns with reading.header and remove the header's line"
                 )
+        present = list(names_of_file)
         for column in columns:
-            if readable and column not in present:
+            if column not in names_of_file:
                 names = ", ".join(map(shown_column, present[:20])) or "none"
                 more = ", ..." if len(present) > 20 else ""
                 raise StudyError(

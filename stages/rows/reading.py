@@ -27,6 +27,7 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".json": "jsonl",
 }
+_BATCH = 10_000  # rows of a Parquet file that are Python objects at once
 
 
 def read_rows(content: bytes, name: str, reading: Reading) -> Iterator[RawRow]:
@@ -58,19 +59,24 @@ def _format_of(name: str, format_name: str) -> str:
 
 def _read_parquet(content: bytes, name: str) -> Iterator[RawRow]:
     where = name
-    columns: dict[str, list[Any]] = {}
+    number = 0
     try:
-        table = pq.ParquetFile(io.BytesIO(content)).read()
-        for column, values in zip(table.column_names, table.columns, strict=True):
+        file = pq.ParquetFile(io.BytesIO(content))
+        names = file.schema_arrow.names
+        for column in names:
             where = f"{name}: column {shown_column(column)}"
-            if column in columns:
+            if names.count(column) > 1:
                 raise ValueError("occurs twice")
-            columns[column] = values.to_pylist()
+        where = name
+        for batch in file.iter_batches(_BATCH):
+            columns: list[list[Any]] = []
+            for column, values in zip(names, batch.columns, strict=True):
+                where = f"{name}: column {shown_column(column)}"
+                columns.append(values.to_pylist())
+            where = name
+            for row in zip(*columns, strict=True):
+                number += 1
+                yield RawRow(name, number, dict(zip(names, row, strict=True)))
     except Exception as error:  # pyarrow raises many types for damaged content
         message = " ".join(str(error).split())
         raise StudyError(f"{where}: cannot be read as Parquet: {message}") from None
-    rows = zip(*columns.values(), strict=True)
-    return (
-        RawRow(name, number, dict(zip(columns, values, strict=True)))
-        for number, values in enumerate(rows, start=1)
-    )

@@ -19,15 +19,18 @@ def require_few_rejected(sources: Sequence[Checked], max_share: float) -> None:
     The message lists the first ten rejected rows and the ten commonest reasons.
     """
     rejected = [row for source in sources for row in source.aside if row.kind == "rejected"]
-    total = sum(account["in"] for source in sources for account in source.account.values())
-    if total and len(rejected) / total > max_share:
+    accounts = [account for source in sources for account in source.account.values()]
+    n_rejected = sum(account["rejected"] for account in accounts)
+    total = sum(account["in"] for account in accounts)
+    if total and n_rejected / total > max_share:
         rows = "\n".join(f"  {row.source} row {row.number}: {row.reason}" for row in rejected[:10])
         # Values and numbers differ from row to row: without them, equal reasons can be counted.
         reasons = Counter(re.sub(r"'.*?'|\".*?\"|\d+", "…", row.reason) for row in rejected)
         counts = "\n".join(f"  {count:>7} × {reason}" for reason, count in reasons.most_common(10))
+        listed = f" (of the first {len(rejected)})" if len(rejected) < n_rejected else ""
         raise StudyError(
-            f"{len(rejected)} of {total} rows are bad, more than prepare.max_rejected_share = "
-            f"{max_share}. The first:\n{rows}\nBy reason:\n{counts}"
+            f"{n_rejected} of {total} rows are bad, more than prepare.max_rejected_share = "
+            f"{max_share}. The first:\n{rows}\nBy reason{listed}:\n{counts}"
         )
 
 

@@ -1,15 +1,17 @@
 """A row between its source and the prepared tables, and the account of all rows of a source."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from rows.prepared import GeneralRow, LabelledRow, RejectedRow, TextColumnRow
 from rows.raw_row import RawRow
 
 SPLITS = ("train", "validation", "test")
-Kind = Literal["rejected", "neutral", "repeats", "leaks", "near_leaks"]
+Kind = Literal["rejected", "neutral", "repeats", "contradictions", "leaks", "near_leaks"]
+LISTED = 10_000  # rows of a kind and a source that rejected.parquet lists; all rows are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,16 @@ class Row:
     ratings: tuple[float, ...] = ()
     texts: tuple[str, ...] = ()
 
+    def with_id(self, row_id: str) -> "Row":
+        """This row with a row id."""
+        return replace(self, row_id=row_id)
+
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
     """A row that goes into no prepared table, with the reason and the row's content as JSON.
 
-    `contradicts`: None, or the split and the key of this row if the row that stays in its place has
-    the same text but a different label.
+    `contradicts`: whether another row has the same text but a different label.
     """
 
     kind: Kind
@@ -45,16 +50,29 @@ class SetAside:
     number: int
     reason: str
     content: str
-    contradicts: tuple[str, str] | None = None
+    contradicts: bool = False
 
 
 @dataclass
 class Checked:
-    """The rows of a source by split, the rows set aside, and for each split a count of every row."""
+    """The rows of a source by split, the rows set aside, and for each split a count of every row.
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    `aside`: the first `LISTED` rows of each kind. `contradicting`: {split: {hashed key: rows that are set
+    aside although their text has other labels too}}.
+    """
+
+    rows: dict[str, Sequence[Row]] = field(default_factory=dict)
     aside: list[SetAside] = field(default_factory=list)
     account: dict[str, dict[str, int]] = field(default_factory=dict)
+    contradicting: dict[str, Counter[bytes]] = field(default_factory=dict)
+    _n_listed: Counter[Kind] = field(default_factory=Counter)
+
+    def set_aside(self, split: str, kind: Kind, row: Callable[[], SetAside]) -> None:
+        """Count a row of `split`, and list the row unless `LISTED` rows of `kind` are listed."""
+        self.account[split][kind] += 1
+        if self._n_listed[kind] < LISTED:
+            self._n_listed[kind] += 1
+            self.aside.append(row())
 
 
 class UnusableError(Exception):
@@ -69,9 +87,7 @@ class UnusableError(Exception):
 Check = Callable[[RawRow], Row | SetAside]
 
 
-def set_aside(
-    kind: Kind, row: RawRow | Row, reason: str, contradicts: tuple[str, str] | None = None
-) -> SetAside:
+def set_aside(kind: Kind, row: RawRow | Row, reason: str, contradicts: bool = False) -> SetAside:
     """The row with the reason why it is set aside."""
     text = json.dumps(row.values, ensure_ascii=False, default=str)
     # UTF-8 cannot encode half of a character (a lone surrogate): JSON's escape replaces it.

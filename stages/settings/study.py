@@ -6,10 +6,13 @@ from pydantic import Field, model_validator
 
 from settings.section import Count, InRepository, Number, Section, Seed, Share
 
+Contradictions = Literal["drop_all", "majority", "keep_first"]
+
 
 class Prepare(Section):
     max_rejected_share: Share
     leak_similarity: Annotated[Number, Field(gt=0, le=1)]
+    contradictions: Contradictions = "majority"
 
 
 class Instructify(Section):

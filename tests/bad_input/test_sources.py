@@ -368,7 +368,7 @@ STOPS: list[tuple[str, str, bytes, dict[str, object], list[str]]] = [
         "a.csv",
         b"text,label\n" + b"Same!,4\nSAME,0\n" * 20,
         {},
-        ["labelled: no row is left in validation"],
+        ["labelled: no row is left in train (in 40, contradictions 40)"],
     ),
     (
         "all in the test rows",
@@ -433,12 +433,15 @@ REJECTS: list[tuple[str, str, bytes, dict[int, str]]] = [
         "repeats",
         "a.csv",
         csv(
+            *['"DAY 0, the soup was awful; said no 0",0'] * 2,
             '"DAY 0, the soup was awful; said no 0",4',
             "@bob Day 1: the soup was lovely said no. 1,4",
         ),
         {
-            41: "repeats row 1 of its split, whose label is negative, not positive: contradicts it",
-            42: "repeats row 2 of its split",
+            41: "repeats row 1 of its split",
+            42: "repeats row 1 of its split",
+            43: "contradicts a row of its split with the same text (3 negative, 1 positive): row 1 st",
+            44: "repeats row 2 of its split",
         },
     ),
     ("a broken line", "a.jsonl", jsonl('{"text": '), {41: "is not valid JSON: Expecting value"}),

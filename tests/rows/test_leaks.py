@@ -90,3 +90,17 @@ def test_two_runs_find_the_same() -> None:
     later[5] = later[5][3:]
     first, second = (near_duplicates(earlier, later, 0.6) for _ in range(2))
     assert first == second
+
+
+def test_the_size_of_a_batch_and_the_smaller_set_do_not_change_what_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draws = random.Random(9)
+    later = [normalised(text) for text in random_texts(60, 4)]
+    earlier = [normalised(edited(text, draws)) for text in random_texts(60, 4)[::3]]
+    duplicates = near_duplicates(earlier, later, 0.6)
+    assert len(duplicates) > 10
+    monkeypatch.setattr("rows.leaks._BATCH", 7)
+    assert near_duplicates(earlier, later, 0.6) == duplicates
+    more = [*earlier, *(normalised(text) for text in random_texts(100, 5))]
+    assert near_duplicates(more, later, 0.6) == duplicates

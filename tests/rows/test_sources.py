@@ -46,7 +46,7 @@ def read(pattern: str, sha256: str | None = None, **reading: object) -> list[Raw
     source = TypeAdapter(FilesSource).validate_python(
         {"kind": "files", "splits": {"train": pattern}, "sha256": pins, "reading": reading}
     )
-    return row_source(source).load(0)["train"]
+    return list(row_source(source).load(0)["train"])
 
 
 def values(rows: list[RawRow]) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """What rows.splitting promises: every row is counted once, and no text is in two splits."""
 
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from runtime.errors import StudyError
 
@@ -15,11 +17,20 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from rows.judging import labelled_check
+from rows.leaks import near_duplicates
 from rows.raw_row import RawRow
 from rows.requirements import require_rows
-from rows.row import SPLITS, Check, Checked, Row, SetAside
-from rows.splitting import check_splits, contradictions, draw, remove_leaks, take_rows
+from rows.row import SPLITS, Check, Checked, Kind, Row, SetAside
+from rows.splitting import (
+    check_splits,
+    contradictions,
+    draw,
+    draw_without_leaks,
+    remove_leaks,
+    take_rows,
+)
 from settings.sources import LabelledRows
+from settings.study import Contradictions
 
 LABELLED = TypeAdapter(LabelledRows).validate_python(
     {
@@ -41,7 +52,8 @@ def by_key(raw: RawRow) -> Row | SetAside:
     kind = raw.values["kind"]
     if kind in ("rejected", "neutral"):
         return SetAside(kind, raw.source, raw.number, kind, "{}")
-    return Row(raw.source, raw.number, raw.values["key"], raw.values["stratum"], {})
+    label = {"label": raw.values["stratum"]} if raw.values.get("is_labelled") else {}
+    return Row(raw.source, raw.number, raw.values["key"], raw.values["stratum"], label)
 
 
 def raw_rows(split: str, keys: Sequence[str]) -> list[RawRow]:
@@ -85,6 +97,7 @@ def test_of_repeats_the_first_row_stays() -> None:
         "rejected": 0,
         "neutral": 0,
         "repeats": 3,
+        "contradictions": 0,
         "leaks": 0,
         "near_leaks": 0,
         "moved_out": 0,
@@ -111,7 +124,8 @@ def test_the_same_text_with_another_label_is_reported_as_a_contradiction() -> No
             (
                 "train",
                 2,
-                "repeats row 1 of its split, whose label is negative, not positive: contradicts it",
+                "contradicts a row of its split with the same text (2 negative, 1 positive): row 1 "
+                "stays, whose label is negative",
             )
         ],
         *[
@@ -128,7 +142,7 @@ def test_the_same_text_with_another_label_is_reported_as_a_contradiction() -> No
 
 def test_contradictions_are_counted_by_text_and_by_row_for_each_split_and_over_all() -> None:
     texts = {
-        "train": [("a", 0), ("a!", 4), ("A", 4), ("b", 0), ("b.", 4), ("c", 0), ("c", 0)],
+        "train": [("a", 0), ("a!", 4), ("A", 4), ("b", 0), ("c", 0), ("c", 0)],
         "test": [("d", 0), ("D", 4), ("b", 4)],
     }
     raw = {
@@ -139,12 +153,16 @@ def test_contradictions_are_counted_by_text_and_by_row_for_each_split_and_over_a
     }
     check = labelled_check([row for rows in raw.values() for row in rows], LABELLED)
     checked = prepared(raw, check, {}, {}, 1, 1)
-    # The two rows b in train contradict each other. The row that stays contradicts b in test.
+    # One row of a contradicts the majority, b contradicts b in test, and d has no majority.
     assert contradictions(checked) == {
-        "train": {"texts": 2, "rows": 4},
-        "test": {"texts": 1, "rows": 1},
-        "all": {"texts": 3, "rows": 5},
+        "train": {"texts": 2, "rows": 2},
+        "test": {"texts": 1, "rows": 2},
+        "all": {"texts": 3, "rows": 4},
     }
+    account = checked.account
+    assert (account["train"]["contradictions"], account["train"]["leaks"]) == (1, 1)
+    assert account["test"]["contradictions"] == 2
+    assert keys_of(checked) == {"train": ["a", "c"], "test": ["b"]}
 
 
 def test_a_training_row_is_set_aside_for_a_similar_test_row_of_another_source() -> None:
@@ -249,23 +267,43 @@ takes = st.dictionaries(st.sampled_from(SPLITS), st.none() | st.integers(1, 9))
 
 
 @settings(max_examples=300, deadline=None)
-@given(some_splits, shares, takes, st.sampled_from([0.5, 1]), st.integers(0, 5))
+@given(
+    some_splits,
+    shares,
+    takes,
+    st.sampled_from([0.5, 1]),
+    st.integers(0, 5),
+    st.sampled_from(get_args(Contradictions)),
+    st.booleans(),
+    st.sampled_from([0, 100]),
+)
 def test_every_row_is_counted_exactly_once(
     content: dict[str, list[tuple[str, str, str]]],
     split_off: dict[str, float],
     take: dict[str, int | None],
     similarity: float,
     seed: int,
+    policy: Contradictions,
+    is_labelled: bool,
+    searched_before_draw: int,
 ) -> None:
+    columns = ("kind", "key", "stratum", "is_labelled")
     raw = {
         split: [
-            RawRow(split, number, {"kind": kind, "key": key, "stratum": stratum})
+            RawRow(
+                split,
+                number,
+                dict(zip(columns, (kind, key * 4, stratum, is_labelled), strict=True)),
+            )
             for number, (kind, key, stratum) in enumerate(rows, start=1)
         ]
         for split, rows in content.items()
     }
     split_off = {split: share for split, share in split_off.items() if split not in raw}
-    checked = prepared(raw, by_key, split_off, take, similarity, seed)
+    checked = check_splits(raw, by_key, split_off, seed, policy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rows.splitting.SEARCHED_BEFORE_DRAW", searched_before_draw)
+        draw_without_leaks([checked], [take], similarity, seed)
 
     assert set(checked.rows) == set(checked.account) == {*raw, *split_off}
     for split, account in checked.account.items():
@@ -290,13 +328,96 @@ def test_every_row_is_counted_exactly_once(
     assert set(places.values()) <= {1}
     assert len(all_rows) - len(places) == moved["not_taken"]
     by_kind = Counter(row.kind for row in checked.aside)
-    for kind in ("rejected", "neutral", "repeats", "leaks", "near_leaks"):
+    for kind in get_args(Kind):
         assert by_kind[kind] == moved[kind]
 
     # No key and no row id occurs twice, neither in one split nor in two.
     rows = [row for part in checked.rows.values() for row in part]
     assert len({row.key for row in rows}) == len(rows)
     assert len({row.row_id for row in rows}) == len(rows)
+
+
+# --- the search for near leaks after the draw -------------------------------------------------
+
+
+def random_text(number: int) -> str:
+    return "".join(random.Random(number).choices("abcdefghijklmnopqrst", k=40))
+
+
+def random_rows(split: str, numbers: range) -> list[RawRow]:
+    return raw_rows(split, [random_text(number) for number in numbers])
+
+
+def drawn_after(
+    monkeypatch: pytest.MonkeyPatch, limit: int, raw: Mapping[str, Sequence[RawRow]], n_train: int
+) -> Checked:
+    monkeypatch.setattr("rows.splitting.SEARCHED_BEFORE_DRAW", limit)
+    checked = check_splits(raw, by_key, {}, 1)
+    draw_without_leaks([checked], [{"train": n_train, "test": 20}], 0.7, 1)
+    return checked
+
+
+def test_a_draw_before_the_search_replaces_every_near_leak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Half of the training rows are near leaks of test rows: one character differs.
+    raw = {
+        "train": random_rows("train", range(200)),
+        "test": raw_rows("test", [random_text(number) + "!" for number in range(0, 200, 2)]),
+    }
+    checked = drawn_after(monkeypatch, 0, raw, 60)
+    train, test = checked.account["train"], checked.account["test"]
+    assert (train["out"], test["out"]) == (60, 20)
+    assert 0 < train["near_leaks"] <= 20  # only the 20 test rows that were drawn count
+    assert sum(train[fate] for fate in ("near_leaks", "not_taken", "out")) == 200
+    keys = keys_of(checked)
+    assert near_duplicates(keys["train"], keys["test"], 0.7) == {}
+    # A repeated draw is the same draw.
+    assert keys_of(drawn_after(monkeypatch, 0, raw, 60)) == keys_of(checked)
+    # More rows than are left: all rows but the near leaks.
+    assert drawn_after(monkeypatch, 0, raw, 190).account["train"]["out"] == 180
+    assert drawn_after(monkeypatch, 300, raw, 190).account["train"]["out"] == 100
+
+
+def test_without_near_leaks_both_orders_draw_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = {
+        "train": random_rows("train", range(80)),
+        "test": random_rows("test", range(80, 120)),
+    }
+    before, after = (drawn_after(monkeypatch, limit, raw, 30) for limit in (200, 0))
+    assert keys_of(before) == keys_of(after)
+    assert before.account == after.account
+
+
+def test_a_search_after_the_draw_protects_the_test_rows_of_every_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rows.splitting.SEARCHED_BEFORE_DRAW", 0)
+    text = "a long text that stands in a split"
+    one = check_splits({"train": raw_rows("one", [text, "a b c"])}, by_key, {}, 1)
+    raw = {"train": raw_rows("two", ["x y z"]), "test": raw_rows("two", [text + "!"])}
+    two = check_splits(raw, by_key, {}, 1)
+    draw_without_leaks([one, two], [{"train": 2}, {}], 0.7, 1)
+    assert keys_of(one) == {"train": ["a b c"]}
+    assert [row.reason for row in one.aside] == ["near_leaks: 0.97 like row 1 of two in test"]
+
+
+# --- many rows set aside ----------------------------------------------------------------------
+
+
+def test_rows_beyond_the_limit_are_counted_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rows.row.LISTED", 3)
+    rows = raw_rows("train", "aaaaaaabc")
+    for number in (7, 8):
+        rows[number].values["kind"] = "rejected"
+    checked = check_splits({"train": rows}, by_key, {}, 1)
+    assert (checked.account["train"]["repeats"], checked.account["train"]["rejected"]) == (6, 2)
+    assert [(row.kind, row.number) for row in checked.aside] == [
+        *[("rejected", 8), ("rejected", 9)],
+        *[("repeats", 2), ("repeats", 3), ("repeats", 4)],
+    ]
 
 
 # --- draw -------------------------------------------------------------------------------------
