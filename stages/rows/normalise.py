@@ -7,6 +7,7 @@ from functools import lru_cache
 
 _LAST_MARK = 0x1EFFF  # above this code point, only variation selectors are marks
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)  # choose a glyph of the same character
+_JOINERS = ("\u200c", "\u200d")
 _TAGS = range(0xE0020, 0xE0080)  # letters inside the flags of England, Scotland, Wales
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–−﹣-", "-"))
@@ -60,7 +61,7 @@ def _meaning(between: str, before: str, after: str, second: str) -> str:
     """
     if between == " " and not (before.isdigit() and after.isdigit()):  # most words
         return ""
-    if "\u200c" <= between <= "\u200d" and before and unicodedata.combining(before) == 9:
+    if between in _JOINERS and before and unicodedata.combining(before) == 9:
         return between  # a joiner behind a virama changes the letter
     between = between.translate(_DASHES)
     core = "".join(character for character in between if not character.isspace())
@@ -70,7 +71,7 @@ def _meaning(between: str, before: str, after: str, second: str) -> str:
     is_even = between[0].isspace() == between[-1].isspace()
     if before and after and is_even and _is_operator(core, before.isdigit() or after.isdigit()):
         return core  # x < 3, a=b, x^2
-    always = "".join(filter(_is_always_kept, core))
+    symbols = "".join(filter(_is_symbol, core))
     prefix = suffix = ""
     if before.isdigit() and core[:1] in ("%", "‰"):
         prefix = core[0]
@@ -78,7 +79,7 @@ def _meaning(between: str, before: str, after: str, second: str) -> str:
         prefix = between[: len(between) - len(between.lstrip("+"))]
     if after.isdigit():
         suffix = _sign(between, before, is_heart=after == "3" and not second.isdigit())
-    meaning = prefix + always + suffix
+    meaning = prefix + symbols + suffix
     return meaning or (" " if before.isdigit() and after.isdigit() else "")
 
 
@@ -91,16 +92,19 @@ def _sign(between: str, before: str, is_heart: bool) -> str:
     # A currency symbol may stand between sign and number.
     rest = "".join(character for character in rest if unicodedata.category(character) != "Sc")
     is_attached = rest == rest.rstrip()
-    rest = rest.rstrip()
     end = len(rest)
-    while end and (rest[end - 1] == "-" or unicodedata.category(rest[end - 1]) == "Sm"):
+    while end and _is_sign(rest[end - 1]):
         end -= 1
-    sign, stripped = rest[end:], rest[:end]
-    if (sign == "-" and not stripped and before) or sign.startswith("--"):  # covid-19, a dash
+    sign = "".join(rest[end:].split())
+    if (before and rest.rstrip() == "-") or sign.startswith("--"):  # covid-19, a dash
         return point
     if sign == "<" and is_heart and is_attached and not point:  # <3
         return point
     return sign + point
+
+
+def _is_sign(character: str) -> bool:
+    return character.isspace() or character == "-" or unicodedata.category(character) == "Sm"
 
 
 def _is_operator(core: str, beside_digit: bool) -> bool:
@@ -114,7 +118,7 @@ def _is_operator(core: str, beside_digit: bool) -> bool:
     )
 
 
-def _is_always_kept(character: str) -> bool:
-    """Whether a character outside words has a meaning everywhere: emoji, symbols, currencies."""
+def _is_symbol(character: str) -> bool:
+    """Whether a character outside words has a meaning everywhere: an emoji, a symbol, a currency."""
     code = ord(character)
     return unicodedata.category(character) in ("So", "Sc") or code in _TAGS or code in _SKIN_TONES

@@ -57,8 +57,8 @@ def draw_without_leaks(
 ) -> None:
     """Remove the leaks of all sources, and draw the rows that `takes` has for each source.
 
-    A leak is searched among all rows. A near leak is searched among all rows of the sources if these have
-    `SEARCHED_BEFORE_DRAW` good rows or fewer; otherwise among the rows drawn of every split.
+    Leaks are searched among all rows. Near leaks are searched among all rows before the draw if the
+    sources have at most `SEARCHED_BEFORE_DRAW` good rows; otherwise among the drawn rows.
     """
     n_rows = sum(len(rows) for checked in sources for rows in checked.rows.values())
     if n_rows <= SEARCHED_BEFORE_DRAW:
@@ -235,7 +235,7 @@ def _take_without_near_leaks(
     similarity: float,
     seed: int,
 ) -> None:
-    """Draw rows of a split that are like no row of `later`, {(split, row)}.
+    """Draw rows of a split that are like no row of `later`, a list of (split, row).
 
     Near leaks are set aside and replaced by another draw, until `count` rows are drawn or no row is
     left. Each draw is four times as large as the rows that are missing, so that the draws are few.

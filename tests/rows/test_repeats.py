@@ -2,7 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
+
+from runtime.yaml_file import read_yaml
 
 import pytest
 from hypothesis import given
@@ -152,3 +155,11 @@ def test_the_setting_has_three_values_and_a_default() -> None:
     assert Prepare.model_validate(settings).contradictions == "majority"
     with pytest.raises(ValidationError, match="drop_all"):
         Prepare.model_validate(settings | {"contradictions": "first"})
+
+
+def test_docs_and_params_name_every_value(repo: Path) -> None:
+    for path in ("docs/data.md", "params.yaml"):
+        text = (repo / path).read_text(encoding="utf-8")
+        assert [value for value in get_args(Contradictions) if value not in text] == []
+    shipped = read_yaml(repo / "params.yaml")["prepare"]
+    assert Prepare.model_validate(shipped).contradictions == "majority"
