@@ -52,7 +52,7 @@ def read_rows(content: bytes, name: str, reading: Reading) -> Iterator[RawRow]:
 def _format_of(name: str, format_name: str) -> str:
     suffix = Path(format_name).suffix.lower()
     if suffix not in FORMATS:
-        member = "" if format_name == name or format_name in name else f" ({format_name} inside)"
+        member = "" if format_name == name or format_name in name else f" ({shown_column(format_name)} inside)"
         raise StudyError(f"{name}{member}: set reading.format to parquet, csv or jsonl")
     return FORMATS[suffix]
 

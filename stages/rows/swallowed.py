@@ -39,7 +39,8 @@ class SwallowedLines:
         # `quoting: true` in the profile means: the line breaks belong to the fields.
         self._is_sure = "quoting" in reading.model_fields_set
         self._suspects: list[_Suspect] = []
-        self._values: list[set[str] | None] | None = None  # None: a column of too many values
+        # Of each column of the header; None: a column of too many different values.
+        self._values: list[set[str] | None] = [set() for _ in self._header]
         self._n_records = 0
         self._n_long = 0
 
@@ -48,6 +49,7 @@ class SwallowedLines:
         first_line = line - len(lines) + 1
         if number == 0:
             self._header = record
+            self._values = [set() for _ in record]
             return
         self._n_records += 1
         if len(lines) == 1:
@@ -84,9 +86,7 @@ class SwallowedLines:
         )
 
     def _note_values(self, record: list[str]) -> None:
-        if self._values is None:
-            self._values = [set() for _ in record]
-        if len(record) != len(self._values):
+        if len(record) != len(self._header):
             return
         for column, values in enumerate(self._values):
             if values is not None and record[column].strip():
@@ -97,7 +97,7 @@ class SwallowedLines:
     def _is_swallowed(self, suspect: _Suspect) -> bool:
         values_by_column = {
             column: values
-            for column, values in enumerate(self._values or [])
+            for column, values in enumerate(self._values)
             if values and column != suspect.column
         }
         if any(

@@ -139,6 +139,29 @@ def test_marks_in_different_columns_swallow_no_rows_either() -> None:
     assert len(values(text, "a.tsv", quoting=False)) == 30
 
 
+def test_rows_of_another_width_than_the_header_prove_nothing() -> None:
+    text = "text\na,b,c,d,e\n" * 3 + '"x, y\nz",1\n"x, y\nz"\n'
+    rows = read(text)
+    assert [row.problem for row in rows[-2:]] == ["has 2 fields, not 1", None]
+    assert rows[-1].values == {"text": "x, y\nz"}
+    assert len(read(text, header=["one", "two", "three"])) == len(rows) + 1
+
+
+wild = st.text(st.sampled_from('ab,"\n\r 01\\'), max_size=60)
+
+
+@settings(deadline=None, max_examples=300)
+@given(wild, st.sampled_from([None, ["text", "label"], ["a", "b", "c"]]), st.booleans())
+def test_any_text_is_read_or_refused(text: str, header: list[str] | None, escaped: bool) -> None:
+    reading: dict[str, Any] = {"header": header, "escape": "\\" if escaped else None}
+    message = ""
+    try:
+        read(text, **reading)
+    except StudyError as error:
+        message = str(error)
+    assert not message or message.startswith("a.csv: ")
+
+
 def test_a_message_names_five_places_and_counts_the_others() -> None:
     rows = list(PLAIN)
     for number in range(0, 49, 7):
