@@ -52,7 +52,8 @@ def read_rows(content: bytes, name: str, reading: Reading) -> Iterator[RawRow]:
 def _format_of(name: str, format_name: str) -> str:
     suffix = Path(format_name).suffix.lower()
     if suffix not in FORMATS:
-        member = "" if format_name == name or format_name in name else f" ({shown_column(format_name)} inside)"
+        is_member = format_name not in name
+        member = f" ({shown_column(format_name)} inside)" if is_member else ""
         raise StudyError(f"{name}{member}: set reading.format to parquet, csv or jsonl")
     return FORMATS[suffix]
 
