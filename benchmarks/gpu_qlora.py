@@ -55,6 +55,7 @@ from trl import SFTConfig, SFTTrainer
 from lm.answering import answer_prompts
 from lm.base import load_base, load_system, make_repeatable
 from lm.batches import IGNORED
+from lm.choices import Choices
 from lm.recipe import Recipe
 from lm.training import fine_tune
 from prompts.encode import Encoder, Example
@@ -399,7 +400,7 @@ def measure_answering(work: Work, base: Path, encoder: Encoder) -> list[str]:
     ]
 
 
-def labelled_prompts(count: int, encoder: Encoder) -> tuple[list[list[int]], list[list[list[int]]]]:
+def labelled_prompts(count: int, encoder: Encoder) -> tuple[list[list[int]], list[Choices]]:
     """Token ids of prompts (about 100 tokens, all of the project's templates) and of their choices."""
     draws, words = random.Random(0), [*WORDS, *ANIMALS, *COLOURS]
     labels = PROFILE.labels.names
@@ -410,7 +411,7 @@ def labelled_prompts(count: int, encoder: Encoder) -> tuple[list[list[int]], lis
         tweet = " ".join(draws.choices(words, k=draws.randint(40, 80)))
         (prompt,) = template.prompts(pa.array([tweet]), labels, "alpaca").to_pylist()
         prompts.append(encoder.prompt(prompt))
-        choices.append([encoder.answer(text) for text in template.completions(labels)])
+        choices.append(encoder.choices(template.completions(labels)))
     return prompts, choices
 
 

@@ -279,9 +279,9 @@ def test_a_full_or_read_only_disk(
     code, output = end(start(workspace, *mounts, "sh", "-c", command))
     assert code == 1, output
     (message,) = re.findall(r"^error: .*", output, re.MULTILINE)
-    assert re.fullmatch(rf"error: {folder}\S*: cannot be written: {re.escape(why)}.*", message), (
-        message
-    )
+    assert re.fullmatch(
+        rf"error: \S*{folder}\S*: cannot be written: {re.escape(why)}.*", message
+    ), message
     assert "Traceback" not in output
     assert outputs_of(workspace, stages.outs[stage]) == stages.undisturbed[stage]
     assert left_over(workspace) == []
