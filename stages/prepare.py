@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from rows.prepared import (
     GeneralSourceRow,
 )
 from rows.raters import rater_rows
-from rows.raw_rows import RawRows
+from rows.raw_rows import AllRows
 from rows.requirements import require_few_rejected, require_labels, require_rows
 from rows.row import (
     LISTED,
@@ -122,7 +121,7 @@ def prepare_labelled(
 ) -> Checked:
     """The labelled rows of `source`, checked, split and free of leaks. `labels`: of the study."""
     raw = row_source(source).load(seed)
-    check = labelled_check(RawRows(chain(*raw.values())), source, labels)
+    check = labelled_check(AllRows(raw), source, labels)
     shares = {"validation": source.validation_share, "test": source.test_share}
     split_off = {split: share for split, share in shares.items() if share and split not in raw}
     checked = check_splits(raw, check, split_off, seed, settings.contradictions)
@@ -137,7 +136,7 @@ def prepare_general(
     prepared: dict[int, Checked] = {}
     for number, source in sources.items():
         raw = row_source(source).load(seed)
-        check = general_check(chain(*raw.values()), source)
+        check = general_check(AllRows(raw), source)
         split_off = {"test": source.test_share} if source.test_share and "test" not in raw else {}
         prepared[number] = check_splits(raw, check, split_off, seed)
     takes = [dict(source.take) for source in sources.values()]

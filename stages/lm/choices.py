@@ -116,6 +116,8 @@ def _node_logits(model: Any, cache: Any, mask: Tensor, trees: Sequence[Tree]) ->
     width = max(len(tree.tokens) for tree in trees)
     if not width:
         return None
+    if model.config._attn_implementation == "flash_attention_2":
+        model.set_attn_implementation("sdpa")  # FlashAttention takes no mask of a tree
     device = mask.device
     tokens = torch.zeros(len(trees), width, dtype=torch.long)
     depths = torch.zeros(len(trees), width, dtype=torch.long)

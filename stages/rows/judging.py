@@ -22,13 +22,13 @@ _C1_CONTROL = re.compile(r"[\x80-\x84\x86-\x9f]")
 
 
 def labelled_check(
-    raw_rows: Sequence[RawRow], source: LabelledRows, names: Sequence[str] = ()
+    raw_rows: Iterable[RawRow], source: LabelledRows, names: Sequence[str] = ()
 ) -> Check:
     """The check of labelled rows of `source`: no text is blank, the label is known.
 
     The texts of several columns become one text, with a blank line between them. `names`: the labels of
-    the study, which `label_values: auto` needs. Raises `StudyError` if `raw_rows` lack a column that
-    `source` names, and for label values as `label_reader` does.
+    the study, which `label_values: auto` needs. `raw_rows` may be iterated twice. Raises `StudyError` if
+    `raw_rows` lack a column that `source` names, and for label values as `label_reader` does.
     """
     columns = source.columns
     label_column = columns.label or str(columns.rating)

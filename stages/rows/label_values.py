@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from runtime.errors import StudyError, shown
@@ -20,7 +20,7 @@ _SHOWN = 20  # values that a message names
 
 
 def label_reader(
-    column: str, source: LabelledRows, rows: Sequence[RawRow], names: Sequence[str]
+    column: str, source: LabelledRows, rows: Iterable[RawRow], names: Sequence[str]
 ) -> Callable[[Any], str]:
     """The function from a value of the label column to the label; it raises `UnusableError`.
 
@@ -91,7 +91,7 @@ def _labels_by_spelling(label_values: Mapping[Any, str]) -> dict[str, str]:
     return labels
 
 
-def _require_known(column: str, rows: Sequence[RawRow], known: set[str]) -> None:
+def _require_known(column: str, rows: Iterable[RawRow], known: set[str]) -> None:
     """Raise `StudyError` if a row has a value that is not in `known`; a blank value is only a bad row."""
     values = [row.values.get(column) for row in rows if row.problem is None]
     counts = Counter(spelling(value) for value in values if not _is_null(value))

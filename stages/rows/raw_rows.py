@@ -1,7 +1,9 @@
 """Rows as they were read, a few bytes longer in memory than in their file."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import overload
 
 from rows.raw_row import RawRow
@@ -79,3 +81,13 @@ def _unpacked(chunk: Chunk) -> list[RawRow]:
         RawRow(source, number, dict(zip(names, row, strict=True)), problem, ratings)
         for (*row, ratings), (source, number, problem) in zip(values, rest, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class AllRows:
+    """The rows of all splits, one split after the other. May be iterated several times; copies nothing."""
+
+    by_split: Mapping[str, Iterable[RawRow]]
+
+    def __iter__(self) -> Iterator[RawRow]:
+        return chain(*self.by_split.values())

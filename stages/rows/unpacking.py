@@ -20,6 +20,8 @@ _OTHERS = (  # (first bytes of a compressed file, name of the compression)
     (b"\xfd7zXZ\x00", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstandard"),
 )
+# What gzip and zipfile raise for a damaged file; RuntimeError: encrypted, NotImplementedError: a method
+# of compression that zipfile does not know.
 _DAMAGED = (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, zlib.error, RuntimeError)
 
 

@@ -74,6 +74,43 @@ def test_all_labels_of_many_cost_one_pass(toy_model: Any, encoder: Encoder) -> N
     assert len(tree_of(choices[0]).tokens) < n_tokens / 2
 
 
+def test_a_tree_is_scored_without_flash_attention(
+    toy_model: Any, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [encoder.prompt(prompt) for prompt in PROMPTS]
+    expected = answer_prompts(
+        toy_model, encoder, prompts, [encoder.choices(INTENTS)] * 3, 0, 3, "test"
+    )
+    # No FlashAttention here: the prompts run with SDPA, and the config claims FlashAttention for the tree.
+    switched: list[str] = []
+    choose = toy_model.set_attn_implementation
+
+    def record(implementation: str) -> None:
+        switched.append(implementation)
+        choose(implementation)
+
+    def claim(_: Any, __: Any, batch: dict[str, Any]) -> None:
+        mask = batch.get("attention_mask")  # a tree's mask has four dimensions
+        assert mask is None or mask.ndim == 2 or switched == ["sdpa"]
+
+    monkeypatch.setattr(toy_model, "set_attn_implementation", record)
+    node_logits = module._node_logits
+
+    def with_flash(model: Any, *arguments: Any) -> Any:
+        model.config._attn_implementation = "flash_attention_2"
+        return node_logits(model, *arguments)
+
+    monkeypatch.setattr(module, "_node_logits", with_flash)
+    hook = toy_model.register_forward_pre_hook(claim, with_kwargs=True)
+    answers = answer_prompts(
+        toy_model, encoder, prompts, [encoder.choices(INTENTS)] * 3, 0, 3, "test"
+    )
+    hook.remove()
+    assert switched == ["sdpa"]
+    for answer, other in zip(answers, expected, strict=True):
+        assert answer.log_likelihoods == other.log_likelihoods
+
+
 def test_a_tree_has_a_node_for_every_beginning_that_a_token_follows() -> None:
     tree = tree_of([(1, 2, 3), (1, 2, 4), (5,), (1,)])
     assert (tree.tokens, tree.parents, tree.depths) == ([1, 2], [-1, 0], [1, 2])
