@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runtime.errors import StudyError
+from runtime.files import writing
 from runtime.process import RANK
 
 from filelock import FileLock, Timeout
@@ -31,10 +32,12 @@ def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
     if RANK:
         yield folder / key
         return
-    CHECKPOINTS.mkdir(exist_ok=True)
-    holder, lock = folder / HOLDER, FileLock(CHECKPOINTS / f"{name}.lock")
+    holder, lock_file = folder / HOLDER, CHECKPOINTS / f"{name}.lock"
+    lock = FileLock(lock_file)
     try:
-        lock.acquire(timeout=0)
+        with writing(lock_file):
+            CHECKPOINTS.mkdir(exist_ok=True)
+            lock.acquire(timeout=0)
     except Timeout:
         process = holder.read_text(encoding="utf-8") if holder.is_file() else "?"
         raise StudyError(
@@ -49,6 +52,7 @@ def hold_checkpoints(name: str, key: str) -> Iterator[Path]:
         shutil.rmtree(removed, ignore_errors=True)
         folder.replace(removed)  # atomic: the next training sees all checkpoints or none
         shutil.rmtree(removed)
+        lock_file.unlink()  # while it is locked: filelock notices a lock file that is gone, and tries again
     finally:
         lock.release()
 
