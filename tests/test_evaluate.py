@@ -1,5 +1,6 @@
 """evaluate: few-shot examples cover the labels, and a free answer may be as long as the longest label."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,31 @@ def test_a_label_with_too_few_rows_is_named_and_has_fewer_examples(
     examples = evaluate.draw_examples(4, _labels(["common", "rare"]), 42)["labelled"]
     assert Counter(example["label"] for example in examples) == {"common": 2, "rare": 1}
     assert "no further training row has the label rare" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("n_fitting", [4, 3, 1, 0])
+def test_examples_that_do_not_fit_into_the_context_are_left_out(
+    mistral_tokenizer: Any, capsys: pytest.CaptureFixture[str], n_fitting: int
+) -> None:
+    _write_training_rows({"a": 6, "b": 6})
+    examples = evaluate.draw_examples(4, _labels(["a", "b"]), 42)["labelled"]
+    prompts, limit = ["Short?", "A longer prompt, which is it?"], 5
+    needed = [
+        max(
+            len(evaluate.encoder_of(mistral_tokenizer, "alpaca", examples[:n]).prompt(prompt))
+            for prompt in prompts
+        )
+        + limit
+        for n in range(5)
+    ]
+    config = {"text_config": {"max_position_embeddings": needed[n_fitting]}}
+    path = Path("models/base/config.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(config), encoding="utf-8")
+    fitting = evaluate.fitting_examples(examples, mistral_tokenizer, "alpaca", prompts, limit)
+    # At most a token less than counted: the longest prompt and the examples are counted apart.
+    assert fitting in (examples[:n_fitting], examples[: max(0, n_fitting - 1)])
+    assert ("fit into the" in capsys.readouterr().out) == (len(fitting) < 4)
 
 
 @pytest.mark.parametrize(
