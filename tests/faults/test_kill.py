@@ -114,7 +114,8 @@ def test_a_stage_opens_no_file_that_is_in_place(stages: Stages, stage: str) -> N
     stages.make(stage)
     opened = {event[5:] for event in stages.events[stage] if event.startswith("open ")}
     assert opened.isdisjoint(stages.undisturbed[stage])
-    locks = re.compile(r"\.cache/locks/|checkpoints/\w+(\.lock|/process)$")
+    # The folder of the lock files is opened too, by filelock; a folder's content is not written so.
+    locks = re.compile(r"\.cache/locks/|checkpoints(/\w+(\.lock|/process))?$")
     assert not [path for path in opened if "partial" not in path and not locks.match(path)]
 
 
