@@ -24,6 +24,7 @@ import compare
 import systems
 from prompts.templates import POOL, read_templates
 from rows.answers import (
+    EXAMPLES,
     GENERAL_PREDICTIONS,
     LABELLED_PREDICTIONS,
     LIKELIHOODS,
@@ -765,3 +766,53 @@ def test_predictions_of_other_rows_are_refused(
     assert done.stderr.startswith(
         f"error: {path.relative_to(folder)}: its rows differ from the test split"
     )
+
+
+# --- how labels were scored -----------------------------------------------------------------------
+
+
+def test_the_report_names_how_labels_were_scored_ties_and_examples(
+    synthetic_study: Callable[..., Path], call_stage: RunStage
+) -> None:
+    folder = synthetic_study(THREE, 60, RIGHT)
+    few_shot = folder / "predictions/original_few_shot"
+    tokens = pq.read_table(few_shot / "tokens.parquet").to_pylist()
+    rows = [{**row, "end_counts": at % 2 == 0} for at, row in enumerate(tokens)]
+    write_table(few_shot / "tokens.parquet", table_of(rows, TOKENS))
+    examples = [
+        {"task": "labelled", "label": label, "prompt": "Row?", "completion": label}
+        for label in ("negative", "positive", "negative")
+    ]
+    write_table(few_shot / "examples.parquet", table_of(examples, EXAMPLES))
+    path = folder / "predictions/mixed_fine_tuned/labelled.parquet"
+    tied = [
+        {**row, "log_likelihoods": [-1.0, -1.0, -2.0], "scored": "negative"} if at < 3 else row
+        for at, row in enumerate(_rows(folder, "mixed_fine_tuned"))
+    ]
+    write_table(path, table_of(tied, LABELLED_PREDICTIONS))
+    done = call_stage(folder, "compare")
+    assert done.returncode == 0, done.stderr
+    report = _report(folder)
+    assert "end of the answer counts in the score of every label (50.0% of the rows)" in report
+    assert "mixed_fine_tuned 3" in report.partition("equally likely: ")[2].partition(". ")[0]
+    assert "Such a row counts as the label that is first in labels.names" in report
+    assert (
+        "original_few_shot has 3 labelled examples, of 2 of the 3 labels: negative, positive"
+        in report
+    )
+
+
+def test_without_labels_that_begin_one_another_the_end_does_not_count(study: Path) -> None:
+    assert "A label's score does not include the end of the answer" in _report(study)
+
+
+def test_the_commonest_confusions_are_listed_for_three_labels_and_more(
+    compared: Callable[..., Path],
+) -> None:
+    assert "Which labels are confused" not in _report(compared(TWO, 400))
+    report = _report(compared(THREE, 400))
+    (line,) = re.findall(r"^- mixed_fine_tuned: (.* taken for .*)$", report, re.MULTILINE)
+    rows = _rows(compared(THREE, 400), "mixed_fine_tuned")
+    wrong = Counter((row["label"], row["scored"]) for row in rows if row["label"] != row["scored"])
+    (label, prediction), count = max(wrong.items(), key=lambda item: item[1])
+    assert f"{label} taken for {prediction} ({count})" in line
